@@ -1,0 +1,147 @@
+/*
+ * autograd/ops/ops.c: the checks and temporaries that the op files share, and the two shapes of a
+ * pointwise op.
+ */
+#include "autograd/ops/ops.h"
+#include "core/philox.h"
+#include <stdio.h>
+
+bool mni_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
+{
+    if (!mn_op_begin(t, op, in, n_in)) return false;
+    for (int i = 0; i < n_in; i++) {
+        if (in[i] != MN_NONE) continue;
+        mn_tape_fail(t, MN_ERR_ARGUMENT, "input %d is MN_NONE, but a tensor is needed", i);
+        return false;
+    }
+    return true;
+}
+
+bool mni_require_float(mn_tape *t, const mn_tensor *x)
+{
+    if (mni_is_float((mn_dtype)x->dtype)) return true;
+    mn_tape_fail(t, MN_ERR_DTYPE, "takes f32 or f64, not %s: write mn_to(t, x, MN_F32)",
+                 mn_dtype_name((mn_dtype)x->dtype));
+    return false;
+}
+
+bool mni_require_same_dtype(mn_tape *t, const mn_tensor *a, const mn_tensor *b)
+{
+    if (a->dtype == b->dtype) return true;
+    mn_dtype wide = (mn_dtype)a->dtype, other = (mn_dtype)b->dtype;
+    if (other == MN_F64 || (other == MN_F32 && wide != MN_F64)) {
+        wide = other;
+        other = (mn_dtype)a->dtype;
+    }
+    const char *names[MNI_DTYPES] = {"MN_F32", "MN_F64", "MN_I64", "MN_U8", "MN_BOOL"};
+    mn_tape_fail(t, MN_ERR_DTYPE, "%s and %s: write mn_to(t, x, %s) (or %s) on one of them",
+                 mn_dtype_name((mn_dtype)a->dtype), mn_dtype_name((mn_dtype)b->dtype), names[wide],
+                 names[other]);
+    return false;
+}
+
+bool mni_require_dim(mn_tape *t, const mn_tensor *x, int *dim)
+{
+    if (*dim >= -x->ndim && *dim < x->ndim) {
+        if (*dim < 0) *dim += x->ndim;
+        return true;
+    }
+    char text[MNI_TEXT];
+    mn_tape_fail(t, MN_ERR_ARGUMENT, "%s has no dimension %d",
+                 mni_shape_text(text, sizeof text, x->ndim, x->shape), *dim);
+    return false;
+}
+
+void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what)
+{
+    char first[MNI_TEXT], second[MNI_TEXT];
+    return mn_tape_fail(t, MN_ERR_SHAPE, "%s and %s: %s",
+                        mni_shape_text(first, sizeof first, a->ndim, a->shape),
+                        mni_shape_text(second, sizeof second, b->ndim, b->shape), what);
+}
+
+mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b)
+{
+    int64_t shape[MN_MAX_DIMS];
+    int ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
+    for (int d = 0; d < ndim; d++) {
+        int da = d - (ndim - a->ndim), db = d - (ndim - b->ndim);
+        int64_t size_a = da < 0 ? 1 : a->shape[da], size_b = db < 0 ? 1 : b->shape[db];
+        if (size_a != size_b && size_a != 1 && size_b != 1) {
+            char what[96];
+            snprintf(what, sizeof what, "sizes %lld and %lld do not broadcast", (long long)size_a,
+                     (long long)size_b);
+            return mni_shape_error(t, a, b, what);
+        }
+        shape[d] = size_a == 1 ? size_b : size_a;
+    }
+    return mni_tape_tensor(t, dtype, ndim, shape);
+}
+
+mn_tensor *mni_dense(mn_tape *t, mn_tensor *x)
+{
+    if (!x || x->contiguous) return x;
+    mn_tensor *y = mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, x->shape);
+    if (y) mni_copy(mni_tape_team(t), x, y);
+    return y;
+}
+
+mn_tensor mni_look(const mn_tensor *x, int ndim, const int64_t *shape, const int64_t *strides)
+{
+    mn_tensor y = {.data = x->data};
+    mni_set_shape(&y, (mn_dtype)x->dtype, ndim, shape, strides);
+    return y;
+}
+
+void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler)
+{
+    mn_save(n, wanted ? x : filler);
+}
+
+mn_rng mni_reserve(mn_rng *rng, int64_t numel, mn_dtype dtype)
+{
+    return mni_rng_reserve(rng, (uint64_t)numel * (dtype == MN_F64 ? 2 : 1));
+}
+
+static bool require_kernel(mn_tape *t, bool there, const mn_tensor *x)
+{
+    if (!there)
+        mn_tape_fail(t, MN_ERR_DTYPE, "does not take %s", mn_dtype_name((mn_dtype)x->dtype));
+    return there;
+}
+
+mn_tensor *mni_unary(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
+                     const double *p, mn_node **n)
+{
+    *n = NULL;
+    if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x)) return NULL;
+    mn_tensor *y = mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, x->shape);
+    if (y) mni_map1(mni_tape_team(t), kernel, x, y, p);
+    *n = mn_op_record(t, op, &x, 1, &y, 1);
+    return y;
+}
+
+mn_tensor *mni_unary_in_place(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
+                              const double *p, mn_node **n)
+{
+    *n = NULL;
+    if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x)) return NULL;
+    mn_tensor *y = mn_op_overwrite(t, x);
+    if (y) mni_map1(mni_tape_team(t), kernel, y, y, p);
+    *n = mn_op_record(t, op, &x, 1, &y, 1);
+    return y;
+}
+
+mn_tensor *mni_binary(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *a,
+                      mn_tensor *b, const double *p, mn_node **n)
+{
+    *n = NULL;
+    mn_tensor *in[] = {a, b};
+    if (!mni_begin(t, op, in, 2) || !mni_require_same_dtype(t, a, b) ||
+        !require_kernel(t, kernel[a->dtype] != NULL, a))
+        return NULL;
+    mn_tensor *y = mni_broadcast_output(t, (mn_dtype)a->dtype, a, b);
+    if (y) mni_map2(mni_tape_team(t), kernel, a, b, y, p);
+    *n = mn_op_record(t, op, in, 2, &y, 1);
+    return y;
+}

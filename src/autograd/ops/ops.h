@@ -1,0 +1,72 @@
+/*
+ * autograd/ops/ops.h: what the files of this folder share: checks, temporaries, the two shapes of a
+ * pointwise op, and the ops that only gradients are written with.
+ */
+#ifndef MNI_OPS_H
+#define MNI_OPS_H
+
+#include "autograd/tape.h"
+#include "tensor/compute.h"
+#include <minnow/ops.h>
+
+enum { MNI_TEXT = 192 }; /* room for the longest shape as text */
+
+/* ---- checks: false (or NULL) with the tape's error set ---- */
+
+/* mn_op_begin for an op whose inputs are all required: MN_NONE is refused. */
+bool mni_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in);
+
+bool mni_require_float(mn_tape *t, const mn_tensor *x);
+bool mni_require_same_dtype(mn_tape *t, const mn_tensor *a, const mn_tensor *b);
+
+/* Makes *dim, which may be negative, an index into x's dimensions. */
+bool mni_require_dim(mn_tape *t, const mn_tensor *x, int *dim);
+
+/* Fails with the shapes of both: "[2, 3] and [4]: <what>". Returns NULL. */
+void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what);
+
+/* ---- temporaries, inside an op ---- */
+
+/* A fresh output of a's and b's broadcast shape. */
+mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b);
+
+/* x if it is contiguous, else a contiguous copy; NULL for NULL. */
+mn_tensor *mni_dense(mn_tape *t, mn_tensor *x);
+
+/* A header for compute.h over the elements of x seen with another shape and strides (NULL:
+ * row-major). It owns nothing. */
+mn_tensor mni_look(const mn_tensor *x, int ndim, const int64_t *shape, const int64_t *strides);
+
+/* mn_save for an x that only some gradients need: when none will ask for it, its number goes to
+ * `filler`, which is saved anyway, so that x's storage is not held back. */
+void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler);
+
+/* Takes numel draws of dtype out of the generator: where they begin. */
+mn_rng mni_reserve(mn_rng *rng, int64_t numel, mn_dtype dtype);
+
+/* ---- pointwise ops, up to what they save ---- */
+
+/* The caller then saves on *n, which may become NULL, and calls mn_op_end. */
+
+mn_tensor *mni_unary(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
+                     const double *p, mn_node **n);
+mn_tensor *mni_binary(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *a,
+                      mn_tensor *b, const double *p, mn_node **n);
+
+/* The same in place of x. */
+mn_tensor *mni_unary_in_place(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
+                              const double *p, mn_node **n);
+
+/* ---- ops of gradients ---- */
+
+/* index, i64 and contiguous, has the shape of the result of pick. pick: y[o, i] = x[o, index[o,
+ * i], i], dimension dim dropped. place, its gradient: zeros with x[o, index[o, i], i] = g[o, i];
+ * dimension dim comes back with `size`. */
+mn_tensor *mni_pick(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim);
+mn_tensor *mni_place(mn_tape *t, mn_tensor *g, mn_tensor *index, int dim, int64_t size);
+
+/* Zeros of narrow's input shape with x at [start, start + x's size) of dimension dim. */
+mn_tensor *mni_embed(mn_tape *t, mn_tensor *x, int ndim, const int64_t *shape, int dim,
+                     int64_t start);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * autograd/tape.h: what a tape is made of, for the files of this folder.
+ *
+ * Everything of a step lives in memory that the tape reuses: headers in slabs, nodes in an arena, buffers
+ * in a pool. References to a temporary's header are counted (its scope, nodes that saved it, gradients
+ * in flight); the last one gives its storage back.
+ */
+#ifndef MNI_TAPE_H
+#define MNI_TAPE_H
+
+#include "core/memory.h"
+#include "core/team.h"
+#include "tensor/tensor.h"
+#include <minnow/autograd.h>
+
+/* A module at work, on the C stack of mn_module_call. `describe` writes its path ("net.2") into
+ * buf; it is asked once for each call that records, and by messages. */
+typedef struct mni_frame {
+    void (*describe)(const struct mni_frame *f, char *buf, size_t size); /* NULL: label is all */
+    const void *module;
+    const char *label; /* in the tape's arena, made when the first node wants it */
+    struct mni_frame *up;
+} mni_frame;
+
+void mni_frame_push(mn_tape *t, mni_frame *f);
+void mni_frame_pop(mn_tape *t, mni_frame *f);
+
+/* Takes over, as the tape's error, the reason that an earlier failure on this thread left; when
+ * there is none, "<what> is NULL". Returns NULL. */
+void *mni_tape_adopt(mn_tape *t, const char *what);
+
+/* The team for compute.h; NULL for a tape of one thread. */
+mni_team *mni_tape_team(const mn_tape *t);
+
+/* A fresh contiguous temporary, uninitialised; NULL with the tape's error set (also on a bad
+ * shape). */
+mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape);
+
+/* ---- for the files of this folder ---- */
+
+typedef struct mni_saved {
+    mn_tensor *tensor;
+    uint32_t version;
+    struct mni_saved *next; /* the one saved before */
+} mni_saved;
+
+typedef struct mni_edge {
+    struct mn_node *node; /* who made this input; NULL: it wants no gradient */
+    int32_t output;
+} mni_edge;
+
+typedef struct mni_output {
+    mn_tensor *grad; /* contributions so far, in a pass; owns a reference */
+    mni_leaf *leaf;  /* hooks and retained gradient, NULL */
+    int8_t dtype;
+    int8_t ndim;
+    const int64_t *shape;
+} mni_output;
+
+/* The slots that an input of mn_grad had in the pass around, while it has slots of its own. */
+typedef struct mni_capture {
+    uint32_t pass;
+    mni_output *out;
+    struct mni_capture *up;
+} mni_capture;
+
+struct mn_node {
+    const mn_op *op;
+    mn_tape *tape;
+    int64_t index; /* place in execution order */
+    int32_t n_in, n_out;
+    uint32_t stamp;    /* the last mn_grad pass in which this node led from an input to an output */
+    uint32_t ancestor; /* the last mn_grad pass whose outputs depend on this node */
+    uint32_t listed;   /* of a leaf: the last pass that has something for it */
+    uint32_t visited;  /* the last pass that was here */
+    uint32_t touched;  /* of a leaf: the last pass that wrote to its gradient */
+    uint8_t n_saved;
+    bool released;   /* its saved tensors are gone */
+    mn_tensor *leaf; /* of a leaf node: its tensor; NULL */
+    mni_edge *in;
+    mni_output *out;
+    mni_capture *captured;     /* while its gradient is a result of mn_grad */
+    struct mn_node *next_leaf; /* in the list of the pass that listed it */
+    mni_saved *saved;
+    const void *data;  /* the op's own */
+    const char *label; /* module path or NULL */
+};
+
+typedef struct mni_chunk {
+    struct mni_chunk *next;
+    size_t size; /* usable bytes after this header */
+} mni_chunk;
+
+typedef struct mni_arena {
+    mni_chunk *first, *at;
+    size_t used; /* of `at` */
+    size_t capacity;
+} mni_arena;
+
+/* size bytes, 16-byte aligned, until the reset; NULL with the last error set. */
+void *mni_arena_take(mni_arena *a, size_t size);
+void mni_arena_reset(mni_arena *a);
+void mni_arena_free(mni_arena *a);
+
+/* Memory taken at once by mn_tape_new, from which blocks are cut; lives until the tape and every
+ * block that left it are gone. */
+typedef struct mni_region {
+    _Atomic int refs;
+    size_t size, used;
+} mni_region;
+
+enum { MNI_BINS = 192, MNI_SLAB = 128 };
+
+/* One pass of the engine; passes nest (a backward function may call mn_grad). */
+typedef struct mni_pass {
+    uint32_t id;
+    bool to_leaves; /* mn_backward: fill .grad; else mn_grad: only stamped nodes count */
+    bool create_graph;
+    bool retain_graph;
+    int64_t pending; /* slots that hold a gradient */
+    mn_node *leaves; /* of a pass to the leaves: those it has something for */
+    mn_node *node;   /* at work */
+    struct mni_pass *outer;
+} mni_pass;
+
+typedef struct mni_leaf_slot {
+    const mn_tensor *key;
+    mn_node *node;
+} mni_leaf_slot;
+
+struct mn_tape {
+    mn_error error;
+    char message[512];
+    const mn_op *op; /* at work, for messages */
+    mni_frame *frame;
+    bool grad;
+    bool keep_all;
+    int depth;        /* open scopes */
+    uint64_t *scopes; /* their serial numbers */
+    int scope_capacity;
+    uint64_t scope_serial;
+    mni_team *team;
+    uint64_t epoch; /* unique for every step of every tape in the process */
+
+    /* temporaries: headers */
+    mn_tensor **slabs;
+    int64_t n_slabs, slab_capacity;
+    bool odd_step;
+    int64_t n_headers;                 /* handed out from slabs since the reset */
+    int64_t n_made;                    /* temporaries made since the reset */
+    mn_tensor *live;                   /* newest first; scopes are marks in this list */
+    mn_tensor *dead_first, *dead_last; /* freed headers wait here before they are used again */
+    int64_t n_dead;
+
+    /* temporaries: storage */
+    mni_storage *bins[MNI_BINS];
+    mni_region *region;
+    size_t live_bytes, peak_bytes, cached_bytes, max_bytes;
+
+    /* the graph */
+    mni_arena arena;
+    mn_node **nodes;
+    int64_t n_nodes, node_capacity;
+    mni_leaf_slot *leaves; /* open hash: parameter -> its leaf node in this step */
+    int64_t n_leaves, leaf_capacity;
+    uint32_t passes;
+    mni_capture *captures; /* for reuse */
+    mni_pass *pass;
+};
+
+/* pool.c */
+mni_storage *mni_pool_take(mn_tape *t, size_t bytes); /* refs 1; NULL with the tape's error set */
+bool mni_pool_prefill(mn_tape *t, size_t bytes);      /* false with the last error set */
+void mni_pool_trim(mn_tape *t); /* gives cached buffers back to the allocator */
+void mni_pool_free(mn_tape *t);
+mn_tensor *mni_header_at(mn_tape *t, int64_t i); /* the i-th that this step took from slabs */
+mn_tensor *mni_header_take(mn_tape *t);          /* refs 1, in the live list; NULL with error */
+void mni_header_ref(mn_tensor *x);               /* temporaries and tensors of yours alike */
+void mni_header_unref(mn_tensor *x);
+mn_tensor *mni_alias(mn_tape *t, mn_tensor *x); /* a new temporary: same values, same graph */
+
+/* record.c */
+mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *out, int n_out);
+bool mni_producer(mn_tape *t, mn_tensor *x,
+                  mni_edge *edge); /* {NULL, 0} when x wants no gradient */
+bool mni_check_input(mn_tape *t, const mn_tensor *x, int i);
+void mni_node_release(mn_node *n);
+
+/* leaf.c */
+mni_leaf *mni_leaf_of(mn_tensor *x); /* x->leaf, made when missing; NULL with the last error */
+void mni_hooks_ran(mni_leaf *leaf);  /* ends `running`, and frees the hooks removed meanwhile */
+bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad);
+bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
+
+/* The path of the innermost module into buf, which it returns; "" when there is none. */
+const char *mni_frame_label(const mni_frame *f, char *buf, size_t size);
+
+#endif

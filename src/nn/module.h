@@ -1,0 +1,70 @@
+/*
+ * nn/module.h: how a tree of modules is walked, for the files of this folder.
+ *
+ * A class names its parts once, in `visit`; every operation on a tree is a visitor that says what to
+ * do at each part.
+ */
+#ifndef MNI_MODULE_H
+#define MNI_MODULE_H
+
+#include <minnow/nn.h>
+
+/* The way down from the module a walk began at; lives on the C stack of the walk. */
+typedef struct mni_path {
+    const char *name;
+    const struct mni_path *up; /* NULL: just below the root */
+} mni_path;
+
+/* An operation's own data follow this as first member. A function that is NULL does nothing, except
+ * that a child is then walked into. */
+struct mn_visitor {
+    bool (*module)(mn_visitor *v, mn_module *m); /* on entering m; false: m's parts are left out */
+    void (*tensor)(mn_visitor *v, const char *name, mn_tensor **slot, mn_init init, bool buffer);
+    void (*child)(mn_visitor *v, const char *name, mn_module **slot);
+    void (*rng)(mn_visitor *v, mn_rng *rng, bool *seeded);
+    bool want_empty; /* be told of slots that hold NULL, too */
+
+    mn_module *at;        /* the module whose parts are being named */
+    const mni_path *path; /* the way to it, NULL at the root */
+    int generators;       /* it has named so far */
+    bool done;            /* set it to end the walk */
+    mn_error error;       /* set it, with `done`, on failure */
+};
+
+/* Walks m and all below it; returns v->error. */
+mn_error mni_walk(mn_visitor *v, mn_module *m);
+
+/* Ends the walk with the thread's last error. */
+void mni_walk_fail(mn_visitor *v);
+
+/* "a.b.leaf" into buffer, as snprintf; leaf NULL: the way itself. */
+size_t mni_path_text(const mni_path *path, const char *leaf, char *buffer, size_t size);
+
+/* The same in memory of its own; NULL with the last error set. */
+char *mni_path_dup(const mni_path *path, const char *leaf);
+
+/* Whether the way to leaf reads `name`. */
+bool mni_path_is(const mni_path *path, const char *leaf, const char *name);
+
+/* The names that a module has handed out, in the order of its lists. */
+typedef struct mni_name {
+    struct mni_name *next;
+    char text[];
+} mni_name;
+
+/* What stands in memory before every mn_module. */
+typedef struct mni_module_head {
+    mni_name *parameter_names, *buffer_names;
+} mni_module_head;
+
+mni_module_head *mni_module_head_of(mn_module *m);
+
+/* For an argument that is NULL: leaves the reason of the failure that made it so, or, when there is
+ * none, "who: what is NULL". Returns the last error. */
+mn_error mni_pass_null(const char *who, const char *what);
+
+/* The shortest decimal that reads back as value, as Python prints it ("0.1", "1.0", "1e-05"). */
+enum { MNI_REPR_SIZE = 40 };
+const char *mni_repr(double value, char buffer[MNI_REPR_SIZE]);
+
+#endif

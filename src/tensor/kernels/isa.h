@@ -1,0 +1,52 @@
+/*
+ * tensor/kernels/isa.h: what the files that are compiled once for each instruction set share.
+ * MNI_ISA is given by the build: baseline, avx2, avx512 or neon.
+ */
+#ifndef MNI_ISA_H
+#define MNI_ISA_H
+
+/* Before the first inclusion of pointwise.def: there clang looks for it when a loop (of tanh) stays
+ * scalar. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
+
+#include "tensor/kernels/kernels.h"
+
+#define MNI_PASTE2(a, b) a##_##b
+#define MNI_PASTE(a, b) MNI_PASTE2(a, b)
+#define MNI_STRING2(x) #x
+#define MNI_STRING(x) MNI_STRING2(x)
+
+/* mni_rrelu_f32 -> mni_rrelu_f32_avx2 */
+#define MNI_FOR_ISA(name) MNI_PASTE(name, MNI_ISA)
+
+/* The iterations of the loop that follows do not depend on each other: an output is apart from each
+ * input or exactly the same, so that neither needs a check at run time. */
+#ifdef __clang__
+#define MNI_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define MNI_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+/* The loop that follows has a small constant count and is written out, so that arrays become
+ * registers. (Clang's own spelling, since it would take the other one only after it has made up its
+ * mind.) */
+#ifdef __clang__
+#define MNI_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MNI_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#define MNI_INLINE static inline __attribute__((always_inline))
+
+void MNI_FOR_ISA(mni_uniform_f32)(int64_t n, void *x, double low, double high, mn_rng at);
+void MNI_FOR_ISA(mni_uniform_f64)(int64_t n, void *x, double low, double high, mn_rng at);
+void MNI_FOR_ISA(mni_rrelu_f32)(int64_t n, const void *x, double low, double high, bool divisor,
+                                mn_rng at, void *y, void *slopes);
+void MNI_FOR_ISA(mni_rrelu_f64)(int64_t n, const void *x, double low, double high, bool divisor,
+                                mn_rng at, void *y, void *slopes);
+void MNI_FOR_ISA(mni_product_f32)(const mni_product *p);
+void MNI_FOR_ISA(mni_product_f64)(const mni_product *p);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * tensor/kernels/kernels.h: the table of inner loops, one for each instruction set.
+ *
+ * The *_isa.c files of this folder are compiled once for each instruction set; each build fills a
+ * table, and mni_kernels() returns the best one that this processor runs. A pointwise kernel is one
+ * line of pointwise.def. All strides here are in elements; 0 broadcasts.
+ */
+#ifndef MNI_KERNELS_H
+#define MNI_KERNELS_H
+
+#include <minnow/tensor.h>
+
+enum { MNI_DTYPES = 5 };
+
+/* n elements of y = f(x) and y = f(a, b). p: up to two numbers of the op, NULL for none. y may be
+ * an operand. */
+typedef void (*mni_unary_fn)(int64_t n, const void *x, int64_t sx, void *y, int64_t sy,
+                             const double *p);
+typedef void (*mni_binary_fn)(int64_t n, const void *a, int64_t sa, const void *b, int64_t sb,
+                              void *y, int64_t sy, const double *p);
+
+/* ---- sums ---- */
+
+/* A sum over rows of up to 64 columns that loses no more than pairwise summation: level 0 takes 64
+ * rows, each further level 64 sums of the one below. All zero: nothing was added yet. */
+enum { MNI_SUM_LANES = 64, MNI_SUM_RADIX = 64, MNI_SUM_LEVELS = 6 };
+
+typedef struct mni_cascade {
+    int64_t count[MNI_SUM_LEVELS]; /* how many were added to each level */
+    union {
+        float f32[MNI_SUM_LEVELS][MNI_SUM_LANES];
+        double f64[MNI_SUM_LEVELS][MNI_SUM_LANES];
+        int64_t i64[MNI_SUM_LEVELS][MNI_SUM_LANES];
+    } level;
+} mni_cascade;
+
+/* Adds x [rows, columns], columns <= 64. The cascade is of x's type, of i64 for integers and bool.
+ * */
+typedef void (*mni_sum_fn)(mni_cascade *s, int64_t rows, int64_t columns, const void *x,
+                           int64_t row_stride, int64_t column_stride);
+
+/* y[0..n) <- (or +=, when `accumulate`) the first n column sums; with `fold` y[0] is the sum of all
+ * 64. */
+typedef void (*mni_sum_end_fn)(const mni_cascade *s, int64_t n, bool fold, bool accumulate,
+                               void *y);
+
+/* ---- softmax: rows of n elements; [0] is the distance between rows, [1] between elements ---- */
+
+typedef void (*mni_softmax_fn)(int64_t rows, int64_t n, const void *x, const int64_t sx[2], void *y,
+                               const int64_t sy[2], bool logarithm);
+typedef void (*mni_softmax_backward_fn)(int64_t rows, int64_t n, const void *y, const int64_t sy[2],
+                                        const void *gy, const int64_t sgy[2], void *gx,
+                                        const int64_t sgx[2], bool logarithm);
+
+/* ---- random draws (same bits on every instruction set); see mni_uniform and mni_rrelu ---- */
+
+typedef void (*mni_uniform_fn)(int64_t n, void *x, double low, double high, mn_rng at);
+typedef void (*mni_rrelu_fn)(int64_t n, const void *x, double low, double high, bool divisor,
+                             mn_rng at, void *y, void *slopes);
+
+/* ---- products ---- */
+
+/* c[m, n] <- a[m, k] b[k, n] + bias + what was in c when `accumulate`; k > 0. Strides [0] between
+ * rows, [1] between columns; bias (may be NULL) likewise. A block that mni_gemm has turned and cut:
+ * one thread. */
+typedef struct mni_product {
+    int64_t m, n, k;
+    const void *a, *b, *bias;
+    void *c;
+    int64_t sa[2], sb[2], sbias[2], sc[2];
+    bool accumulate;
+} mni_product;
+
+typedef void (*mni_product_fn)(const mni_product *p);
+
+typedef struct mni_kernel_table {
+    const char *name; /* "avx512", "avx2", "baseline", "neon" */
+    /* indexed by the inputs' dtype; NULL where the dtype is not supported */
+#define MNI_UNARY(name, types, expression) mni_unary_fn name[MNI_DTYPES];
+#define MNI_BINARY(name, types, expression) mni_binary_fn name[MNI_DTYPES];
+#define MNI_COMPARE(name, types, expression) mni_binary_fn name[MNI_DTYPES]; /* y is bool */
+#define MNI_TEST(name, types, expression) mni_unary_fn name[MNI_DTYPES];     /* y is bool */
+#include "tensor/kernels/pointwise.def"
+#undef MNI_UNARY
+#undef MNI_BINARY
+#undef MNI_COMPARE
+#undef MNI_TEST
+    mni_unary_fn copy[MNI_DTYPES][MNI_DTYPES]; /* [to][from] */
+    mni_sum_fn sum[MNI_DTYPES];
+    mni_sum_end_fn sum_end[MNI_DTYPES]; /* by the cascade's type */
+    mni_softmax_fn softmax[MNI_DTYPES];
+    mni_softmax_backward_fn softmax_backward[MNI_DTYPES];
+    mni_uniform_fn uniform[MNI_DTYPES];
+    mni_rrelu_fn rrelu[MNI_DTYPES];
+    mni_product_fn product[MNI_DTYPES];
+} mni_kernel_table;
+
+/* The table for this processor, chosen at the first call. */
+const mni_kernel_table *mni_kernels(void);
+
+/* For tests: forces a table by name; false when this processor or build has none of that name. NULL
+ * goes back to the best. */
+bool mni_kernels_force(const char *name);
+
+#endif

@@ -1,0 +1,349 @@
+/*
+ * tensor/kernels/kernels_isa.c: pointwise loops, conversions, sums and softmax for one instruction
+ * set, and its table. Plain C that compilers vectorise; what is not contiguous takes the general
+ * loop.
+ */
+#include "tensor/kernels/isa.h"
+
+#include <string.h>
+#include <tgmath.h>
+
+#define FLOATS(M, ...) M(F32, float, __VA_ARGS__) M(F64, double, __VA_ARGS__)
+#define NUMBERS(M, ...)                                                                            \
+    FLOATS(M, __VA_ARGS__) M(I64, int64_t, __VA_ARGS__) M(U8, uint8_t, __VA_ARGS__)
+#define ALL(M, ...) NUMBERS(M, __VA_ARGS__) M(BOOL, bool, __VA_ARGS__)
+
+/* ---- e^x ---- */
+
+/* f32 in a form that compilers vectorise: x = n ln 2 + r, e^x = 2^n e^r, with the polynomial for
+ * e^r of S. Moshier's Cephes library (within 2 units in the last place). Adding 1.5 * 2^23 rounds
+ * to an integer, which then is in the low bits; 2^n is applied in two halves, so that results may
+ * be denormal. */
+static inline float exp_f32(float x)
+{
+    const float magic = 0x1.8p23f;
+    union {
+        float f;
+        uint32_t bits;
+    } n, half, rest;
+    x = x > 89 ? 89 : x;
+    x = x < -104 ? -104 : x;
+    n.f = x * 0x1.715476p0f + magic;
+    const float whole = n.f - magic;
+    const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    float y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * r * r + r + 1;
+    const uint32_t power = n.bits - 0x4B400000u + 512; /* above 0, so that halving rounds down */
+    half.bits = (power / 2 - 256 + 127) << 23;
+    rest.bits = (power - power / 2 - 256 + 127) << 23;
+    return y * half.f * rest.f;
+}
+
+static inline double exp_f64(double x)
+{
+    return (exp)(x);
+}
+
+#undef exp
+#define exp(x) _Generic((x), float : exp_f32, double : exp_f64)(x)
+
+/* ---- pointwise ---- */
+
+#define UNARY_FN(id, type, result, name, ...)                                                      \
+    static void name##_##id(int64_t n, const void *xv, int64_t sx, void *yv, int64_t sy,           \
+                            const double *restrict numbers)                                        \
+    {                                                                                              \
+        typedef type T;                                                                            \
+        const T *xs = xv;                                                                          \
+        result *ys = yv;                                                                           \
+        const double p = numbers ? numbers[0] : 0;                                                 \
+        (void)p;                                                                                   \
+        if (sx == 1 && sy == 1) {                                                                  \
+            MNI_INDEPENDENT                                                                        \
+            for (int64_t i = 0; i < n; i++) {                                                      \
+                const T x = xs[i];                                                                 \
+                ys[i] = __VA_ARGS__;                                                               \
+            }                                                                                      \
+        } else {                                                                                   \
+            for (int64_t i = 0; i < n; i++) {                                                      \
+                const T x = xs[i * sx];                                                            \
+                ys[i * sy] = __VA_ARGS__;                                                          \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+#define BINARY_LOOP(ia, ib, iy, ...)                                                               \
+    for (int64_t i = 0; i < n; i++) {                                                              \
+        const T a = as[ia], b = bs[ib];                                                            \
+        ys[iy] = __VA_ARGS__;                                                                      \
+    }
+
+/* Besides the general loop: everything contiguous, and one side a constant over the run. */
+#define BINARY_FN(id, type, result, name, ...)                                                     \
+    static void name##_##id(int64_t n, const void *av, int64_t sa, const void *bv, int64_t sb,     \
+                            void *yv, int64_t sy, const double *restrict numbers)                  \
+    {                                                                                              \
+        typedef type T;                                                                            \
+        const T *as = av, *bs = bv;                                                                \
+        result *ys = yv;                                                                           \
+        const double p = numbers ? numbers[0] : 0;                                                 \
+        (void)p;                                                                                   \
+        if (sa == 1 && sb == 1 && sy == 1) {                                                       \
+            MNI_INDEPENDENT                                                                        \
+            BINARY_LOOP(i, i, i, __VA_ARGS__)                                                      \
+        } else if (sa == 1 && sb == 0 && sy == 1) {                                                \
+            MNI_INDEPENDENT                                                                        \
+            BINARY_LOOP(i, 0, i, __VA_ARGS__)                                                      \
+        } else if (sa == 0 && sb == 1 && sy == 1) {                                                \
+            MNI_INDEPENDENT                                                                        \
+            BINARY_LOOP(0, i, i, __VA_ARGS__)                                                      \
+        } else {                                                                                   \
+            BINARY_LOOP(i *sa, i *sb, i *sy, __VA_ARGS__)                                          \
+        }                                                                                          \
+    }
+
+#define UNARY_OF_T(id, type, name, ...) UNARY_FN(id, type, type, name, __VA_ARGS__)
+#define UNARY_OF_BOOL(id, type, name, ...) UNARY_FN(id, type, bool, name, __VA_ARGS__)
+#define BINARY_OF_T(id, type, name, ...) BINARY_FN(id, type, type, name, __VA_ARGS__)
+#define BINARY_OF_BOOL(id, type, name, ...) BINARY_FN(id, type, bool, name, __VA_ARGS__)
+
+#define MNI_UNARY(name, types, ...) types(UNARY_OF_T, name, __VA_ARGS__)
+#define MNI_BINARY(name, types, ...) types(BINARY_OF_T, name, __VA_ARGS__)
+#define MNI_COMPARE(name, types, ...) types(BINARY_OF_BOOL, name, __VA_ARGS__)
+#define MNI_TEST(name, types, ...) types(UNARY_OF_BOOL, name, __VA_ARGS__)
+#include "tensor/kernels/pointwise.def"
+#undef MNI_UNARY
+#undef MNI_BINARY
+#undef MNI_COMPARE
+#undef MNI_TEST
+
+/* ---- conversions: copy_F32_from_U8 and so on ---- */
+
+#define COPY_FN(id, type, to, to_type)                                                             \
+    static void copy_##to##_from_##id(int64_t n, const void *xv, int64_t sx, void *yv, int64_t sy, \
+                                      const double *p)                                             \
+    {                                                                                              \
+        const type *xs = xv;                                                                       \
+        to_type *ys = yv;                                                                          \
+        (void)p;                                                                                   \
+        if (sx == 1 && sy == 1) {                                                                  \
+            MNI_INDEPENDENT                                                                        \
+            for (int64_t i = 0; i < n; i++) ys[i] = (to_type)xs[i];                                \
+        } else if (sx == 0 && sy == 1) {                                                           \
+            const to_type x = (to_type)xs[0];                                                      \
+            for (int64_t i = 0; i < n; i++) ys[i] = x;                                             \
+        } else {                                                                                   \
+            for (int64_t i = 0; i < n; i++) ys[i * sy] = (to_type)xs[i * sx];                      \
+        }                                                                                          \
+    }
+
+ALL(COPY_FN, F32, float)
+ALL(COPY_FN, F64, double)
+ALL(COPY_FN, I64, int64_t)
+ALL(COPY_FN, U8, uint8_t)
+ALL(COPY_FN, BOOL, bool)
+
+/* ---- sums ---- */
+
+/* acc += x [rows, columns]. Four rows at a time, since each pass over the sums costs a load and a
+ * store. */
+#define SUM_ROWS(x_at)                                                                             \
+    for (; r + 4 <= rows; r += 4, x += 4 * rs)                                                     \
+        for (int64_t j = 0; j < columns; j++)                                                      \
+            acc[j] +=                                                                              \
+                ((A)x[x_at] + (A)x[rs + x_at]) + ((A)x[2 * rs + x_at] + (A)x[3 * rs + x_at]);      \
+    for (; r < rows; r++, x += rs)                                                                 \
+        for (int64_t j = 0; j < columns; j++) acc[j] += (A)x[x_at];
+
+#define SUM_FN(id, type, accumulator, member)                                                      \
+    static void sum_rows_##id(int64_t rows, int64_t columns, const type *x, int64_t rs,            \
+                              int64_t cs, accumulator *restrict acc)                               \
+    {                                                                                              \
+        typedef accumulator A;                                                                     \
+        int64_t r = 0;                                                                             \
+        if (cs == 1) {                                                                             \
+            SUM_ROWS(j)                                                                            \
+        } else {                                                                                   \
+            SUM_ROWS(j *cs)                                                                        \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    static void sum_##id(mni_cascade *s, int64_t rows, int64_t columns, const void *xv,            \
+                         int64_t rs, int64_t cs)                                                   \
+    {                                                                                              \
+        const type *x = xv;                                                                        \
+        while (rows > 0) {                                                                         \
+            int64_t take = MNI_SUM_RADIX - s->count[0];                                            \
+            if (take > rows) take = rows;                                                          \
+            if (s->count[0] == 0) memset(s->level.member[0], 0, sizeof s->level.member[0]);        \
+            sum_rows_##id(take, columns, x, rs, cs, s->level.member[0]);                           \
+            s->count[0] += take;                                                                   \
+            rows -= take;                                                                          \
+            x += take * rs;                                                                        \
+            for (int l = 0; l + 1 < MNI_SUM_LEVELS && s->count[l] == MNI_SUM_RADIX; l++) {         \
+                const accumulator *from = s->level.member[l];                                      \
+                accumulator *to = s->level.member[l + 1];                                          \
+                const bool first = s->count[l + 1]++ == 0;                                         \
+                for (int j = 0; j < MNI_SUM_LANES; j++) to[j] = first ? from[j] : to[j] + from[j]; \
+                s->count[l] = 0;                                                                   \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+SUM_FN(F32, float, float, f32)
+SUM_FN(F64, double, double, f64)
+SUM_FN(I64, int64_t, int64_t, i64)
+SUM_FN(U8, uint8_t, int64_t, i64)
+SUM_FN(BOOL, bool, int64_t, i64)
+
+#define SUM_END_FN(id, type, member)                                                               \
+    static void sum_end_##id(const mni_cascade *s, int64_t n, bool fold, bool accumulate,          \
+                             void *yv)                                                             \
+    {                                                                                              \
+        type total[MNI_SUM_LANES] = {0}, *y = yv;                                                  \
+        for (int l = 0; l < MNI_SUM_LEVELS; l++)                                                   \
+            for (int j = 0; s->count[l] > 0 && j < MNI_SUM_LANES; j++)                             \
+                total[j] += s->level.member[l][j];                                                 \
+        for (int half = MNI_SUM_LANES / 2; fold && half > 0; half /= 2)                            \
+            for (int j = 0; j < half; j++) total[j] += total[j + half];                            \
+        for (int64_t j = 0; j < n; j++) y[j] = accumulate ? y[j] + total[j] : total[j];            \
+    }
+
+SUM_END_FN(F32, float, f32)
+SUM_END_FN(F64, double, f64)
+SUM_END_FN(I64, int64_t, i64)
+
+/* ---- softmax ---- */
+
+/* Four chains of additions hide their latency. */
+#define SUM_OF(n, term)                                                                            \
+    {                                                                                              \
+        double part[4] = {0};                                                                      \
+        int64_t i = 0;                                                                             \
+        for (; i + 4 <= (n); i += 4)                                                               \
+            for (int64_t j = i; j < i + 4; j++) part[j - i] += (double)(term);                     \
+        for (int64_t j = i; j < (n); j++) part[0] += (double)(term);                               \
+        sum = (part[0] + part[1]) + (part[2] + part[3]);                                           \
+    }
+
+enum { SOFTMAX_BLOCK = 1024 };
+
+/* Short rows go through `e` many at a time, so that the loop over exp is long whatever the row. */
+#define SOFTMAX_FN(id, type)                                                                       \
+    static type row_max_##id(int64_t n, const type *x, int64_t s)                                  \
+    {                                                                                              \
+        type max = x[0];                                                                           \
+        for (int64_t i = 1; i < n; i++) max = x[i * s] > max ? x[i * s] : max;                     \
+        return max;                                                                                \
+    }                                                                                              \
+                                                                                                   \
+    static void softmax_short_##id(int64_t rows, int64_t n, const type *x, const int64_t sx[2],    \
+                                   type *y, const int64_t sy[2], bool logarithm)                   \
+    {                                                                                              \
+        type e[SOFTMAX_BLOCK];                                                                     \
+        for (int64_t r = 0; r < rows; r++) {                                                       \
+            const type max = row_max_##id(n, x + r * sx[0], sx[1]);                                \
+            for (int64_t i = 0; i < n; i++) e[r * n + i] = x[r * sx[0] + i * sx[1]] - max;         \
+            for (int64_t i = 0; logarithm && i < n; i++) y[r * sy[0] + i * sy[1]] = e[r * n + i];  \
+        }                                                                                          \
+        for (int64_t i = 0; i < rows * n; i++) e[i] = exp(e[i]);                                   \
+        for (int64_t r = 0; r < rows; r++) {                                                       \
+            const type *row = e + r * n;                                                           \
+            type *out = y + r * sy[0];                                                             \
+            double sum;                                                                            \
+            SUM_OF(n, row[j])                                                                      \
+            const type whole = (type)sum, log_whole = (type)log(sum);                              \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                out[i * sy[1]] = logarithm ? out[i * sy[1]] - log_whole : row[i] / whole;          \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    static void softmax_long_##id(int64_t n, const type *x, int64_t sx, type *y, int64_t sy,       \
+                                  bool logarithm)                                                  \
+    {                                                                                              \
+        const type max = row_max_##id(n, x, sx);                                                   \
+        double sum;                                                                                \
+        if (logarithm) {                                                                           \
+            SUM_OF(n, exp(x[j * sx] - max))                                                        \
+            const type log_whole = (type)log(sum);                                                 \
+            for (int64_t i = 0; i < n; i++) y[i * sy] = x[i * sx] - max - log_whole;               \
+        } else {                                                                                   \
+            for (int64_t i = 0; i < n; i++) y[i * sy] = exp(x[i * sx] - max);                      \
+            SUM_OF(n, y[j * sy])                                                                   \
+            const type whole = (type)sum;                                                          \
+            for (int64_t i = 0; i < n; i++) y[i * sy] /= whole;                                    \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    static void softmax_##id(int64_t rows, int64_t n, const void *xv, const int64_t sx[2],         \
+                             void *yv, const int64_t sy[2], bool logarithm)                        \
+    {                                                                                              \
+        const type *x = xv;                                                                        \
+        type *y = yv;                                                                              \
+        const int64_t step = n <= SOFTMAX_BLOCK ? SOFTMAX_BLOCK / n : 1;                           \
+        for (int64_t r = 0; r < rows; r += step) {                                                 \
+            const int64_t some = rows - r < step ? rows - r : step;                                \
+            if (n <= SOFTMAX_BLOCK)                                                                \
+                softmax_short_##id(some, n, x + r * sx[0], sx, y + r * sy[0], sy, logarithm);      \
+            else                                                                                   \
+                softmax_long_##id(n, x + r * sx[0], sx[1], y + r * sy[0], sy[1], logarithm);       \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    static void softmax_backward_##id(int64_t rows, int64_t n, const void *yv,                     \
+                                      const int64_t sy[2], const void *gyv, const int64_t sgy[2],  \
+                                      void *gxv, const int64_t sgx[2], bool logarithm)             \
+    {                                                                                              \
+        for (int64_t r = 0; r < rows; r++) {                                                       \
+            const type *y = (const type *)yv + r * sy[0];                                          \
+            const type *gy = (const type *)gyv + r * sgy[0];                                       \
+            type *gx = (type *)gxv + r * sgx[0];                                                   \
+            const int64_t a = sy[1], b = sgy[1], c = sgx[1];                                       \
+            double sum;                                                                            \
+            if (logarithm) {                                                                       \
+                SUM_OF(n, gy[j * b])                                                               \
+                const type whole = (type)sum;                                                      \
+                for (int64_t i = 0; i < n; i++) gx[i * c] = gy[i * b] - exp(y[i * a]) * whole;     \
+            } else {                                                                               \
+                SUM_OF(n, gy[j * b] * y[j * a])                                                    \
+                const type whole = (type)sum;                                                      \
+                for (int64_t i = 0; i < n; i++) gx[i * c] = y[i * a] * (gy[i * b] - whole);        \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+SOFTMAX_FN(F32, float)
+SOFTMAX_FN(F64, double)
+
+/* ---- the table ---- */
+
+extern const mni_kernel_table MNI_FOR_ISA(mni_kernels);
+
+#define ENTRY(id, type, name) [MN_##id] = name##_##id,
+#define COPY_ENTRY(id, type, to) [MN_##id] = copy_##to##_from_##id,
+
+const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
+    .name = MNI_STRING(MNI_ISA),
+#define MNI_UNARY(op, types, ...) .op = {types(ENTRY, op)},
+#define MNI_BINARY(op, types, ...) .op = {types(ENTRY, op)},
+#define MNI_COMPARE(op, types, ...) .op = {types(ENTRY, op)},
+#define MNI_TEST(op, types, ...) .op = {types(ENTRY, op)},
+#include "tensor/kernels/pointwise.def"
+    .copy = {[MN_F32] = {ALL(COPY_ENTRY, F32)},
+             [MN_F64] = {ALL(COPY_ENTRY, F64)},
+             [MN_I64] = {ALL(COPY_ENTRY, I64)},
+             [MN_U8] = {ALL(COPY_ENTRY, U8)},
+             [MN_BOOL] = {ALL(COPY_ENTRY, BOOL)}},
+    .sum = {ALL(ENTRY, sum)},
+    .sum_end = {[MN_F32] = sum_end_F32, [MN_F64] = sum_end_F64, [MN_I64] = sum_end_I64},
+    .softmax = {FLOATS(ENTRY, softmax)},
+    .softmax_backward = {FLOATS(ENTRY, softmax_backward)},
+    .uniform = {MNI_FOR_ISA(mni_uniform_f32), MNI_FOR_ISA(mni_uniform_f64)},
+    .rrelu = {MNI_FOR_ISA(mni_rrelu_f32), MNI_FOR_ISA(mni_rrelu_f64)},
+    .product = {MNI_FOR_ISA(mni_product_f32), MNI_FOR_ISA(mni_product_f64)},
+};

@@ -1,0 +1,244 @@
+/*
+ * tensor/kernels/product.h: c <- a b for one element type T; included by gemm_isa.c, which defines
+ * T, FN and the sizes. (No include guard: it is included once for each type.)
+ *
+ * A register tile holds up to ROWS x 2 vectors of c. Elements of a are broadcast straight from
+ * where they are, whatever its strides; vectors of b need adjacent columns, and come from a panel
+ * on the stack where they are not, or where enough rows of a use them.
+ */
+
+typedef T FN(vec) __attribute__((vector_size(VECTOR)));
+typedef T FN(loose) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
+
+enum {
+    FN(LANES) = VECTOR / sizeof(T),
+    FN(QUAD) = 16 / sizeof(T), /* what transpose_ takes */
+};
+
+/* c [rows, vectors * LANES] (rows cr apart) <- a [rows, k] b [k, ...] (rows br apart), + bias if
+ * there is one, + c when `accumulate`. */
+MNI_INLINE void FN(tile)(const int rows, const int vectors, int64_t k, const T *a, int64_t ar,
+                         int64_t ac, const T *b, int64_t br, T *c, int64_t cr, const T *bias,
+                         bool accumulate)
+{
+    FN(vec) sum[ROWS][WIDE];
+    MNI_UNROLL
+    for (int i = 0; i < rows; i++) {
+        MNI_UNROLL
+        for (int v = 0; v < vectors; v++) sum[i][v] = (FN(vec)){0};
+    }
+    for (int64_t p = 0; p < k; p++, a += ac, b += br) {
+        FN(vec) row[WIDE];
+        MNI_UNROLL
+        for (int v = 0; v < vectors; v++) row[v] = *(const FN(loose) *)(b + v * FN(LANES));
+        MNI_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const T x = a[i * ar];
+            MNI_UNROLL
+            for (int v = 0; v < vectors; v++) sum[i][v] += x * row[v];
+        }
+    }
+    MNI_UNROLL
+    for (int i = 0; i < rows; i++) {
+        MNI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            FN(loose) *to = (FN(loose) *)(c + i * cr + v * FN(LANES));
+            FN(vec) y = sum[i][v];
+            if (bias) y += *(const FN(loose) *)(bias + v * FN(LANES));
+            if (accumulate) y += *to;
+            *to = y;
+        }
+    }
+}
+
+typedef void (*FN(tile_fn))(int64_t k, const T *a, int64_t ar, int64_t ac, const T *b, int64_t br,
+                            T *c, int64_t cr, const T *bias, bool accumulate);
+
+#define TILE(rows, vectors)                                                                        \
+    static void FN(tile_##rows##_##vectors)(int64_t k, const T *a, int64_t ar, int64_t ac,         \
+                                            const T *b, int64_t br, T *c, int64_t cr,              \
+                                            const T *bias, bool accumulate)                        \
+    {                                                                                              \
+        FN(tile)(rows, vectors, k, a, ar, ac, b, br, c, cr, bias, accumulate);                     \
+    }
+#define TILE_ENTRY(rows, vectors) [rows] = FN(tile_##rows##_##vectors),
+
+EACH_ROWS(TILE, 1)
+EACH_ROWS(TILE, 2)
+TILE(1, 8)
+
+static const FN(tile_fn) FN(tiles)[3][ROWS + 1] = {
+    [1] = {EACH_ROWS(TILE_ENTRY, 1)},
+    [2] = {EACH_ROWS(TILE_ENTRY, 2)},
+};
+
+#undef TILE
+#undef TILE_ENTRY
+
+/* panel [k, width] <- b [k, n], n <= width; columns from n on are 0. */
+static void FN(pack)(int64_t k, int64_t n, const T *b, int64_t br, int64_t bc, T *panel,
+                     int64_t width)
+{
+    int64_t p = 0;
+    if (n < width) memset(panel, 0, (size_t)(k * width) * sizeof(T));
+    if (bc == 1) {
+        for (; p < k; p++)
+            for (int64_t j = 0; j < n; j++) panel[p * width + j] = b[p * br + j];
+        return;
+    }
+    int64_t whole = br == 1 ? n / FN(QUAD) * FN(QUAD) : 0;
+    for (; whole > 0 && p + FN(QUAD) <= k; p += FN(QUAD))
+        for (int64_t j = 0; j < whole; j += FN(QUAD))
+            FN(transpose)(b + p + j * bc, bc, panel + p * width + j, width);
+    for (int64_t q = 0; q < k; q++)
+        for (int64_t j = q < p ? whole : 0; j < n; j++) panel[q * width + j] = b[q * br + j * bc];
+}
+
+/* Row i of c <- a column of products: a [1, k], k = 1. */
+static void FN(outer)(const mni_product *p)
+{
+    T copy[DEPTH];
+    const T *a = p->a, *bias = p->bias;
+    for (int64_t j0 = 0; j0 < p->n; j0 += DEPTH) {
+        const int64_t n = p->n - j0 < DEPTH ? p->n - j0 : DEPTH;
+        const T *b = (const T *)p->b + j0 * p->sb[1];
+        if (p->sb[1] != 1) {
+            for (int64_t j = 0; j < n; j++) copy[j] = b[j * p->sb[1]];
+            b = copy;
+        }
+        for (int64_t i = 0; i < p->m; i++) {
+            const T x = a[i * p->sa[0]];
+            T *restrict c = (T *)p->c + i * p->sc[0] + j0;
+            if (p->accumulate)
+                for (int64_t j = 0; j < n; j++) c[j] += x * b[j];
+            else
+                for (int64_t j = 0; j < n; j++) c[j] = x * b[j];
+            for (int64_t j = 0; bias && j < n; j++)
+                c[j] += bias[i * p->sbias[0] + (j0 + j) * p->sbias[1]];
+        }
+    }
+}
+
+MNI_INLINE T FN(total)(FN(vec) v)
+{
+    T part[FN(LANES)];
+    memcpy(part, &v, sizeof part);
+    for (int half = FN(LANES) / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) part[j] += part[j + half];
+    return part[0];
+}
+
+/* y[0..rows) <- x . each row of b (rows br apart). */
+MNI_INLINE void FN(dots)(const int rows, int64_t k, const T *x, const T *b, int64_t br, T *y)
+{
+    enum { STEP = 2 * FN(LANES) };
+    FN(vec) sum[4][2];
+    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (FN(vec)){0};
+    int64_t p = 0;
+    for (; p + STEP <= k; p += STEP) MNI_UNROLL
+    for (int i = 0; i < rows; i++) {
+        const T *row = b + i * br + p;
+        sum[i][0] += *(const FN(loose) *)(x + p) * *(const FN(loose) *)row;
+        sum[i][1] +=
+            *(const FN(loose) *)(x + p + FN(LANES)) * *(const FN(loose) *)(row + FN(LANES));
+    }
+    for (int i = 0; i < rows; i++) {
+        T rest = 0;
+        for (int64_t q = p; q < k; q++) rest += x[q] * b[i * br + q];
+        y[i] = FN(total)(sum[i][0] + sum[i][1]) + rest;
+    }
+}
+
+/* c [1, n] <- a [1, k] b where each column of b is contiguous. */
+static void FN(vector_matrix)(const mni_product *p)
+{
+    enum { LENGTH = 4 * DEPTH };
+    T copy[LENGTH];
+    for (int64_t k0 = 0; k0 < p->k; k0 += p->sa[1] == 1 ? p->k : LENGTH) {
+        int64_t k = p->k - k0;
+        const T *x = (const T *)p->a + k0 * p->sa[1];
+        if (p->sa[1] != 1) {
+            if (k > LENGTH) k = LENGTH;
+            for (int64_t q = 0; q < k; q++) copy[q] = x[q * p->sa[1]];
+            x = copy;
+        }
+        for (int64_t j = 0; j < p->n; j += 4) {
+            const T *b = (const T *)p->b + k0 + j * p->sb[1];
+            const int64_t some = p->n - j < 4 ? p->n - j : 4;
+            T y[4];
+            if (some == 4)
+                FN(dots)(4, k, x, b, p->sb[1], y);
+            else
+                for (int64_t i = 0; i < some; i++) FN(dots)(1, k, x, b + i * p->sb[1], 0, y + i);
+            for (int64_t i = 0; i < some; i++) {
+                T *c = (T *)p->c + (j + i) * p->sc[1];
+                if (p->bias && k0 == 0) y[i] += ((const T *)p->bias)[(j + i) * p->sbias[1]];
+                *c = p->accumulate || k0 > 0 ? *c + y[i] : y[i];
+            }
+        }
+    }
+}
+
+/* Rows of c for one panel of b: columns [j0, j0 + n) over a depth k from k0 on. */
+static void FN(panel)(const mni_product *p, int64_t k0, int64_t k, int64_t j0, int64_t n,
+                      int vectors, const T *b, int64_t br)
+{
+    T edge[ROWS * 2 * FN(LANES) + WIDE * FN(LANES)];
+    const int64_t width = vectors * FN(LANES), tall = (p->m + ROWS - 1) / ROWS;
+    const bool last = k0 > 0 || p->accumulate; /* adds to what is there */
+    const T *bias = k0 == 0 ? p->bias : NULL;
+    const bool direct =
+        n == width && p->sc[1] == 1 && (!bias || (!p->sbias[0] && p->sbias[1] == 1));
+    /* Tiles of equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 14 + 14 + 14 + 14 + 8. */
+    for (int64_t t = 0; t < tall; t++) {
+        const int64_t i0 = p->m * t / tall, rows = p->m * (t + 1) / tall - i0;
+        const FN(tile_fn) tile = vectors == WIDE ? FN(tile_1_8) : FN(tiles)[vectors][rows];
+        const T *a = (const T *)p->a + i0 * p->sa[0] + k0 * p->sa[1];
+        T *c = (T *)p->c + i0 * p->sc[0] + j0 * p->sc[1];
+        if (direct) {
+            tile(k, a, p->sa[0], p->sa[1], b, br, c, p->sc[0], bias ? bias + j0 : NULL, last);
+            continue;
+        }
+        tile(k, a, p->sa[0], p->sa[1], b, br, edge, width, NULL, false);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < n; j++) {
+                T *to = c + i * p->sc[0] + j * p->sc[1];
+                T y = edge[i * width + j];
+                if (bias) y += bias[(i0 + i) * p->sbias[0] + (j0 + j) * p->sbias[1]];
+                *to = last ? *to + y : y;
+            }
+    }
+}
+
+static void FN(blocked)(const mni_product *p)
+{
+    T packed[DEPTH * 2 * FN(LANES)] __attribute__((aligned(64)));
+    const int64_t most = p->sa[1] == 1 ? DEPTH : FAR_DEPTH, deep = (p->k + most - 1) / most;
+    for (int64_t d = 0; d < deep; d++) {
+        const int64_t k0 = p->k * d / deep, k = p->k * (d + 1) / deep - k0;
+        for (int64_t j0 = 0, n; j0 < p->n; j0 += n) {
+            const T *b = (const T *)p->b + k0 * p->sb[0] + j0 * p->sb[1];
+            int64_t br = p->sb[0], left = p->n - j0;
+            int vectors = left > FN(LANES) ? 2 : 1;
+            if (p->m == 1 && p->sb[1] == 1 && left >= WIDE * FN(LANES)) vectors = WIDE;
+            const int64_t width = vectors * FN(LANES);
+            n = left < width ? left : width;
+            if (vectors != WIDE && (p->sb[1] != 1 || n < width || p->m > 4 * ROWS)) {
+                FN(pack)(k, n, b, br, p->sb[1], packed, width);
+                b = packed;
+                br = width;
+            }
+            FN(panel)(p, k0, k, j0, n, vectors, b, br);
+        }
+    }
+}
+
+void MNI_FOR_ISA(FN(mni_product))(const mni_product *p)
+{
+    if (p->k == 1 && p->sc[1] == 1)
+        FN(outer)(p);
+    else if (p->m == 1 && p->sb[0] == 1)
+        FN(vector_matrix)(p);
+    else
+        FN(blocked)(p);
+}

@@ -1,0 +1,41 @@
+/*
+ * tensor/loop.h: nested loops over up to three operands that share a shape, with as few and as long
+ * runs as their strides allow. Internal to the files that implement compute.h.
+ */
+#ifndef MNI_LOOP_H
+#define MNI_LOOP_H
+
+#include "core/team.h"
+#include "tensor/tensor.h"
+
+/* Elements below which a loop stays on one thread, and the size of the pieces of larger ones. */
+enum { MNI_SERIAL = 32768, MNI_GRAIN = 16384 };
+
+enum { MNI_OPERANDS = 3 };
+
+typedef struct mni_loop {
+    int operands, ndim; /* at least one dimension once it is collapsed, the last one is the run */
+    int64_t n;          /* elements */
+    int64_t shape[MN_MAX_DIMS];
+    int64_t stride[MNI_OPERANDS][MN_MAX_DIMS]; /* in elements */
+    int64_t size[MNI_OPERANDS];                /* of an element, in bytes */
+} mni_loop;
+
+/* Calls for runs of n elements: data and stride (in elements) of each operand. */
+typedef void (*mni_run_fn)(void *arg, int64_t n, char *const *data, const int64_t *stride);
+
+/* Adds a dimension inside those there are. strides: one for each operand. */
+void mni_loop_add(mni_loop *l, int64_t size, const int64_t *strides);
+
+/* Drops dimensions of size 1 and merges those that are adjacent in memory for every operand; with
+ * `reorder` first sorts them by the strides of operand 0. */
+void mni_loop_collapse(mni_loop *l, bool reorder);
+
+/* Bytes from an operand's first element to its element at position i. */
+int64_t mni_loop_offset(const mni_loop *l, int operand, int64_t i);
+
+/* Runs fn over elements [begin, end). data: the operands' first elements. */
+void mni_loop_range(const mni_loop *l, int64_t begin, int64_t end, char *const *data, mni_run_fn fn,
+                    void *arg);
+
+#endif

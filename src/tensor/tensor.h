@@ -1,0 +1,123 @@
+/*
+ * tensor/tensor.h: what a tensor is made of.
+ *
+ * A tensor is a header (dtype, shape, strides, address of the first element) over a storage that views
+ * share. Headers are either yours (heap, atomic count) or a tape's (slab, plain count, linked into the
+ * tape's list of temporaries). Storage counts its headers atomically and knows how to give itself back.
+ */
+#ifndef MNI_TENSOR_H
+#define MNI_TENSOR_H
+
+#include <minnow/tensor.h>
+#include <stdatomic.h>
+
+struct mn_tape;
+struct mn_node;
+
+typedef struct mni_storage {
+    _Atomic int refs;
+    uint32_t version; /* bumped by every write */
+    bool leaf;        /* a tensor over it requires grad and was not computed */
+    /* Name of the op that wrote in place, for messages; NULL: a user's write. */
+    const char *last_writer;
+    void *data;
+    size_t capacity; /* bytes at data */
+    /* Of a tape's block: called by the last release (leaving false: takes the block back) and
+     * when a handle is about to outlive the tape (leaving true: changes what the last release
+     * will do). NULL: the last release frees the block. */
+    void (*recycle)(struct mni_storage *s, bool leaving);
+    void *owner; /* recycle's: the tape */
+    /* The prefilled region that the block is a part of; NULL: a block of its own. */
+    struct mni_region *region;
+    void (*deleter)(void *data, void *user); /* of wrapped memory; called first */
+    void *user;
+} mni_storage;
+
+/* A block is this header and, MNI_STORAGE_HEADER bytes on (64-byte aligned), its data. */
+enum { MNI_STORAGE_HEADER = (sizeof(mni_storage) + 63) / 64 * 64 };
+
+typedef struct mni_hook {
+    bool post;    /* accumulate is set, else grad */
+    bool removed; /* while hooks were running */
+    union {
+        struct mn_tensor *(*grad)(struct mn_tape *t, struct mn_tensor *grad, void *user);
+        void (*accumulate)(struct mn_tape *t, struct mn_tensor *x, void *user);
+    } fn;
+    void *user;
+    struct mni_hook *next; /* in the order of registration */
+} mni_hook;
+
+/* What only a tensor that collects a gradient has. On the heap for tensors of yours, in the
+ * tape's arena for its temporaries. */
+typedef struct mni_leaf {
+    mn_tensor *grad; /* allocated once */
+    bool filled;     /* it holds a gradient */
+    bool broken;     /* a backward pass that failed touched it */
+    bool retain;     /* of an intermediate result: keep its gradient */
+    bool heap;       /* this struct and the gradient belong to a tensor of yours */
+    int running;     /* loops over the hooks: what is removed meanwhile is freed after them */
+    mni_hook *hooks;
+} mni_leaf;
+
+struct mn_tensor {
+    mni_storage *storage; /* NULL once its scope freed it */
+    char *data;           /* address of the first element */
+    int64_t numel;
+    int8_t dtype;
+    int8_t ndim;
+    bool contiguous;
+    bool requires_grad;
+    bool owned;       /* yours: on the heap, `refs` is atomic */
+    bool parameter;   /* made by mn_parameter: unusable until first written */
+    bool kept;        /* scratch mark of mn_scope_end */
+    bool listed;      /* in its tape's list of live temporaries, which holds one reference */
+    _Atomic int refs; /* owned: handles; a tape's: its scope, nodes that saved it, gradient slots */
+    uint32_t version; /* the storage's when this handle was made; checked if it has a node */
+    uint64_t epoch;   /* the step in which `node` was recorded */
+    struct mn_node *node;   /* how it was computed; of a tape's leaf: its leaf node */
+    int32_t output;         /* which of the node's outputs */
+    mni_leaf *leaf;         /* gradient and hooks of an owned leaf; NULL */
+    struct mn_tape *tape;   /* whose temporary it is; NULL when owned */
+    struct mn_tensor *next; /* the tape's list of live temporaries, or its list of free headers */
+    int64_t shape[MN_MAX_DIMS];
+    int64_t strides[MN_MAX_DIMS]; /* in elements */
+};
+
+/* Frees a tensor's gradient and hooks; NULL is fine. */
+void mni_leaf_free(mni_leaf *leaf);
+
+/* A tensor of yours over `s`, whose reference it takes over also on failure. */
+mn_tensor *mni_tensor_own(mni_storage *s, mn_dtype dtype, int ndim, const int64_t *shape,
+                          const int64_t *strides, void *data);
+
+/* Checks dtype, 0 <= ndim <= 8, sizes >= 0, product within int64 and memory. Fills *numel. On
+ * failure writes the reason into text (size bytes) and returns its code. */
+mn_error mni_check_shape(mn_dtype dtype, int ndim, const int64_t *shape, int64_t *numel, char *text,
+                         size_t size);
+
+/* Sets dtype, shape, strides (row-major when NULL), numel, contiguous of an otherwise zeroed
+ * header. */
+void mni_set_shape(mn_tensor *x, mn_dtype dtype, int ndim, const int64_t *shape,
+                   const int64_t *strides);
+
+/* Drops one reference of a storage; the last one calls the deleter and then recycles or frees
+ * the block. */
+void mni_storage_release(mni_storage *s);
+mni_storage *mni_storage_retain(mni_storage *s);
+
+/* True when no two elements lie at one address (a stride of 0 over a size > 1 is the usual
+ * overlap). */
+bool mni_no_overlap(const mn_tensor *x);
+
+/* Marks a write: bumps the version, remembers who wrote. */
+void mni_touch(mn_tensor *x, const char *writer);
+
+/* "[2, 3]" into buf, which it returns. */
+char *mni_shape_text(char *buf, size_t size, int ndim, const int64_t *shape);
+
+static inline bool mni_is_float(mn_dtype d)
+{
+    return d == MN_F32 || d == MN_F64;
+}
+
+#endif

@@ -1,0 +1,363 @@
+/*
+ * tests/fixture.c: the reader of the fixture files. One line is one word after another, so a cursor over
+ * strtok_r is all the parsing there is; whatever does not fit ends the program with the line's number.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- reading ---- */
+
+typedef struct reader {
+    const char *path;
+    int line;
+    char *rest; /* strtok_r's */
+} reader;
+
+static _Noreturn void bad(const reader *r, const char *what)
+{
+    fprintf(stderr, "%s:%d: %s\n", r->path, r->line, what);
+    exit(1);
+}
+
+static void *allocate(const reader *r, size_t n, size_t size)
+{
+    void *memory = calloc(n ? n : 1, size);
+    if (!memory) bad(r, "out of memory");
+    return memory;
+}
+
+static char *word_or_end(reader *r)
+{
+    return strtok_r(NULL, " ", &r->rest);
+}
+
+static char *word(reader *r)
+{
+    char *w = word_or_end(r);
+    if (!w) bad(r, "the line ends too soon");
+    return w;
+}
+
+static double to_number(const reader *r, const char *w, mn_dtype dtype)
+{
+    char *end;
+    double v = dtype == MN_F32 ? (double)strtof(w, &end) : strtod(w, &end);
+    if (end == w || *end) bad(r, "not a number");
+    return v;
+}
+
+static mn_dtype dtype_word(reader *r)
+{
+    const char *w = word(r);
+    for (int d = MN_F32; d <= MN_BOOL; d++)
+        if (strcmp(w, mn_dtype_name((mn_dtype)d)) == 0) return (mn_dtype)d;
+    bad(r, "not a dtype");
+}
+
+/* "2,3" -> 2 numbers; "." -> none. */
+static int sizes(const reader *r, const char *w, int64_t *out)
+{
+    int n = 0;
+    if (strcmp(w, ".") == 0) return 0;
+    for (;;) {
+        char *end;
+        if (n == MN_MAX_DIMS) bad(r, "too many dimensions");
+        out[n++] = strtoll(w, &end, 10);
+        if (end == w || (*end && *end != ',')) bad(r, "not a shape");
+        if (!*end) return n;
+        w = end + 1;
+    }
+}
+
+static void shape_word(reader *r, fixture_tensor *x)
+{
+    x->ndim = sizes(r, word(r), x->shape);
+    x->numel = 1;
+    for (int d = 0; d < x->ndim; d++) x->numel *= x->shape[d];
+}
+
+static void layout(const reader *r, const char *w, fixture_tensor *x)
+{
+    if (strcmp(w, "row") == 0) return;
+    char *end;
+    x->placed = true;
+    x->offset = strtoll(w, &end, 10);
+    if (end == w || *end != '+' || sizes(r, end + 1, x->strides) != x->ndim) bad(r, "not a layout");
+}
+
+static double *values(reader *r, const fixture_tensor *x)
+{
+    double *v = allocate(r, (size_t)x->numel, sizeof *v);
+    for (int64_t i = 0; i < x->numel; i++) v[i] = to_number(r, word(r), x->dtype);
+    return v;
+}
+
+static void read_case(reader *r, fixture_case *c)
+{
+    const char *name = word(r);
+    size_t length = strcspn(name, ".");
+    if (length >= sizeof c->op) bad(r, "a long name");
+    memcpy(c->op, name, length);
+    c->dtype = dtype_word(r);
+    if ((size_t)snprintf(c->path, sizeof c->path, "%s.%s", name, mn_dtype_name(c->dtype)) >=
+        sizeof c->path)
+        bad(r, "a long name");
+    for (char *w; (w = word_or_end(r));) {
+        if (c->n_args == FIXTURE_ARGS) bad(r, "too many arguments");
+        c->args[c->n_args++] = to_number(r, w, MN_F64);
+    }
+}
+
+static void read_input(reader *r, fixture_case *c)
+{
+    if (c->n_in == FIXTURE_INPUTS) bad(r, "too many inputs");
+    fixture_tensor *x = &c->in[c->n_in++];
+    x->grad = strcmp(word(r), "grad") == 0;
+    x->dtype = dtype_word(r);
+    shape_word(r, x);
+    layout(r, word(r), x);
+    x->drawn = strcmp(word(r), "uniform") == 0;
+    if (x->drawn) {
+        x->low = to_number(r, word(r), MN_F64);
+        x->high = to_number(r, word(r), MN_F64);
+    } else {
+        x->values = values(r, x);
+    }
+}
+
+static void read_output(reader *r, fixture_case *c)
+{
+    if (c->n_out == FIXTURE_OUTPUTS) bad(r, "too many outputs");
+    fixture_tensor *y = &c->out[c->n_out++];
+    y->dtype = dtype_word(r);
+    shape_word(r, y);
+    const char *w = word(r);
+    y->grad = strcmp(w, "-") != 0;
+    if (y->grad) layout(r, w, y);
+    y->tolerance = to_number(r, word(r), MN_F64);
+    y->floor = to_number(r, word(r), MN_F64);
+    y->values = values(r, y);
+}
+
+static void read_gradient(reader *r, fixture_case *c)
+{
+    int64_t i = (int64_t)to_number(r, word(r), MN_F64);
+    if (i < 0 || i >= c->n_in || !c->in[i].grad || c->in[i].gradient) bad(r, "no such input");
+    fixture_tensor *x = &c->in[i];
+    x->gradient_tolerance = to_number(r, word(r), MN_F64);
+    x->gradient_floor = to_number(r, word(r), MN_F64);
+    x->gradient = values(r, x);
+}
+
+static char *read_text(reader *r)
+{
+    FILE *file = fopen(r->path, "rb");
+    if (!file) bad(r, "cannot be opened");
+    if (fseek(file, 0, SEEK_END)) bad(r, "cannot be read");
+    long size = ftell(file);
+    if (size < 0) bad(r, "cannot be read");
+    char *text = allocate(r, (size_t)size + 1, 1);
+    rewind(file);
+    if (fread(text, 1, (size_t)size, file) != (size_t)size) bad(r, "cannot be read");
+    fclose(file);
+    return text;
+}
+
+fixture fixture_read(const char *path)
+{
+    reader r = {.path = path};
+    fixture f = {0};
+    char *text = read_text(&r), *rest;
+    int capacity = 0;
+    for (const char *p = text; (p = strstr(p, "\ncase ")); p++) capacity++;
+    f.cases = allocate(&r, (size_t)capacity, sizeof *f.cases);
+
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        r.line++;
+        const char *kind = strtok_r(line, " ", &r.rest);
+        fixture_case *c = f.n ? &f.cases[f.n - 1] : NULL;
+        if (!kind || *kind == '#') continue;
+        if (strcmp(kind, "case") == 0 && f.n < capacity)
+            read_case(&r, &f.cases[f.n++]);
+        else if (c && strcmp(kind, "in") == 0)
+            read_input(&r, c);
+        else if (c && strcmp(kind, "out") == 0)
+            read_output(&r, c);
+        else if (c && strcmp(kind, "gradient") == 0)
+            read_gradient(&r, c);
+        else
+            bad(&r, "not a line of a fixture");
+        if (word_or_end(&r)) bad(&r, "the line goes on too long");
+    }
+    for (int i = 0; i < f.n; i++)
+        for (int k = 0; k < f.cases[i].n_in; k++)
+            if (f.cases[i].in[k].grad && !f.cases[i].in[k].gradient) bad(&r, f.cases[i].path);
+    free(text);
+    return f;
+}
+
+void fixture_free(fixture *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        for (int k = 0; k < FIXTURE_INPUTS; k++) {
+            free(f->cases[i].in[k].values);
+            free(f->cases[i].in[k].gradient);
+        }
+        for (int k = 0; k < FIXTURE_OUTPUTS; k++) free(f->cases[i].out[k].values);
+    }
+    free(f->cases);
+    *f = (fixture){0};
+}
+
+/* ---- inputs ---- */
+
+mn_rng fixture_rng(const fixture_case *c, const char *name)
+{
+    char path[sizeof c->path + 32];
+    snprintf(path, sizeof path, "%s/%s", c->path, name);
+    return mn_rng_make(2024, mn_rng_stream(path));
+}
+
+static void free_buffer(void *data, void *buffer)
+{
+    (void)data;
+    free(buffer);
+}
+
+/* A tensor of x's shape and layout. What lies between its elements is 0xff, NaN as a float, so that
+ * reading past the layout shows. */
+static mn_tensor *place(const fixture_tensor *x)
+{
+    size_t item = mn_dtype_size(x->dtype), size = (size_t)x->offset + 1;
+    for (int d = 0; d < x->ndim; d++) size += (size_t)((x->shape[d] - 1) * x->strides[d]);
+    char *buffer = malloc(size * item);
+    if (!buffer) return NULL;
+    memset(buffer, 0xff, size * item);
+    mn_tensor *y = mn_tensor_wrap(x->dtype, x->ndim, x->shape, x->strides,
+                                  buffer + (size_t)x->offset * item, free_buffer, buffer);
+    if (!y) free(buffer);
+    return y;
+}
+
+/* The position of element i in row-major order. */
+static void position(const fixture_tensor *x, int64_t i, int64_t *index)
+{
+    for (int d = x->ndim - 1; d >= 0; d--) {
+        index[d] = i % x->shape[d];
+        i /= x->shape[d];
+    }
+}
+
+/* x's elements, from the stream of that name or literal, row-major. */
+static mn_tensor *fill(const fixture_case *c, const fixture_tensor *x, const char *name, double low,
+                       double high)
+{
+    mn_tensor *y = mn_tensor_empty(x->dtype, x->ndim, x->shape);
+    mn_error e = y ? MN_OK : MN_ERR_MEMORY;
+    if (!e && name) {
+        mn_rng rng = fixture_rng(c, name);
+        e = mn_tensor_uniform(y, low, high, &rng);
+    }
+    for (int64_t i = 0; !e && !name && i < x->numel; i++) {
+        int64_t at[MN_MAX_DIMS];
+        position(x, i, at);
+        e = x->dtype == MN_I64 ? mn_tensor_set_i64(y, at, (int64_t)x->values[i])
+                               : mn_tensor_set(y, at, x->values[i]);
+    }
+    if (!e) return y;
+    mn_release(y);
+    return NULL;
+}
+
+/* y, which it takes over, or a copy of it in x's layout. */
+static mn_tensor *settle(const fixture_tensor *x, mn_tensor *y)
+{
+    if (!y || !x->placed) return y;
+    mn_tensor *placed = place(x);
+    if (placed && mn_tensor_copy(placed, y) != MN_OK) {
+        mn_release(placed);
+        placed = NULL;
+    }
+    mn_release(y);
+    return placed;
+}
+
+mn_tensor *fixture_input(const fixture_case *c, int i)
+{
+    const fixture_tensor *x = &c->in[i];
+    char name[32];
+    snprintf(name, sizeof name, "in%d", i);
+    mn_tensor *y = settle(x, fill(c, x, x->drawn ? name : NULL, x->low, x->high));
+    if (!y || !x->grad || mn_tensor_set_requires_grad(y, true) == MN_OK) return y;
+    mn_release(y);
+    return NULL;
+}
+
+mn_tensor *fixture_cotangent(const fixture_case *c, int k)
+{
+    char name[32];
+    snprintf(name, sizeof name, "cotangent%d", k);
+    return settle(&c->out[k], fill(c, &c->out[k], name, -1, 1));
+}
+
+/* ---- comparing ---- */
+
+static bool agree(double got, double want, double tolerance, double floor, bool signed_zero)
+{
+    if (isnan(want)) return isnan(got);
+    if (want == 0 && got == 0) return !signed_zero || signbit(want) == signbit(got);
+    return got == want || fabs(got - want) <= tolerance * (fabs(want) + floor);
+}
+
+static bool compare(const fixture_tensor *x, const double *want, double tolerance, double floor,
+                    bool signed_zero, const mn_tensor *got, const char *what, char *text,
+                    size_t size)
+{
+    if (!got) {
+        snprintf(text, size, "%s is missing: %s", what, mn_last_message());
+        return false;
+    }
+    bool shaped = mn_tensor_ndim(got) == x->ndim && mn_tensor_dtype(got) == x->dtype;
+    for (int d = 0; shaped && d < x->ndim; d++) shaped = mn_tensor_size(got, d) == x->shape[d];
+    if (!shaped) {
+        char shape[128];
+        mn_tensor_format_shape(got, shape, sizeof shape);
+        snprintf(text, size, "%s is %s %s", what, mn_dtype_name(mn_tensor_dtype(got)), shape);
+        return false;
+    }
+    for (int64_t i = 0; i < x->numel; i++) {
+        int64_t at[MN_MAX_DIMS];
+        position(x, i, at);
+        double v = mn_tensor_get(got, at);
+        if (agree(v, want[i], tolerance, floor, signed_zero)) continue;
+        snprintf(text, size, "%s, element %lld: %.17g, PyTorch has %.17g", what, (long long)i, v,
+                 want[i]);
+        return false;
+    }
+    return true;
+}
+
+bool fixture_output_agrees(const fixture_case *c, int k, const mn_tensor *got, char *text,
+                           size_t size)
+{
+    const fixture_tensor *y = &c->out[k];
+    char what[32];
+    snprintf(what, sizeof what, "output %d", k);
+    return compare(y, y->values, y->tolerance, y->floor, y->floor == 0, got, what, text, size);
+}
+
+bool fixture_gradient_agrees(const fixture_case *c, int i, const mn_tensor *got, char *text,
+                             size_t size)
+{
+    const fixture_tensor *x = &c->in[i];
+    char what[32];
+    snprintf(what, sizeof what, "gradient %d", i);
+    return compare(x, x->gradient, x->gradient_tolerance, x->gradient_floor, false, got, what, text,
+                   size);
+}

@@ -1,0 +1,62 @@
+/*
+ * tests/fixture.h: reads the text files of tests/fixtures, whose format generate.py describes, rebuilds
+ * the inputs and cotangents of a case from the Philox stream and compares results with PyTorch's.
+ */
+#ifndef MN_TEST_FIXTURE_H
+#define MN_TEST_FIXTURE_H
+
+#include <minnow/tensor.h>
+
+enum { FIXTURE_ARGS = 8, FIXTURE_INPUTS = 4, FIXTURE_OUTPUTS = 2 };
+
+/* An input (values, or how to draw them) or an output (the values expected). */
+typedef struct fixture_tensor {
+    mn_dtype dtype;
+    int ndim;
+    int64_t shape[MN_MAX_DIMS];
+    int64_t numel;
+    bool grad;   /* an input: wants a gradient; an output: receives a cotangent */
+    bool placed; /* lies (an output: its cotangent lies) at these strides, else row-major */
+    int64_t offset, strides[MN_MAX_DIMS];
+    bool drawn; /* an input: from U(low, high), else `values` */
+    double low, high;
+    double *values;
+    double tolerance, floor; /* |r - v| <= tolerance (|v| + floor) */
+    double *gradient;        /* an input's, expected */
+    double gradient_tolerance, gradient_floor;
+} fixture_tensor;
+
+typedef struct fixture_case {
+    char op[32];    /* "add" */
+    char path[128]; /* "add.row.f32": the beginning of its streams' names */
+    mn_dtype dtype;
+    int n_args, n_in, n_out;
+    double args[FIXTURE_ARGS];
+    fixture_tensor in[FIXTURE_INPUTS];
+    fixture_tensor out[FIXTURE_OUTPUTS];
+} fixture_case;
+
+typedef struct fixture {
+    fixture_case *cases;
+    int n;
+} fixture;
+
+/* Ends the program with the reason on stderr when the file cannot be read or has a bad line. */
+fixture fixture_read(const char *path);
+void fixture_free(fixture *f);
+
+/* The generator at the beginning of a case's stream: "rng", "in0", "cotangent0". */
+mn_rng fixture_rng(const fixture_case *c, const char *name);
+
+/* Input i; the cotangent of output k. Yours to release; NULL with the last error set. */
+mn_tensor *fixture_input(const fixture_case *c, int i);
+mn_tensor *fixture_cotangent(const fixture_case *c, int k);
+
+/* Whether `got` is output k, or the gradient of input i, as PyTorch has it. If not, the reason
+ * is in text. A zero of an output must have its sign where the tolerance is relative. */
+bool fixture_output_agrees(const fixture_case *c, int k, const mn_tensor *got, char *text,
+                           size_t size);
+bool fixture_gradient_agrees(const fixture_case *c, int i, const mn_tensor *got, char *text,
+                             size_t size);
+
+#endif

@@ -1,0 +1,978 @@
+/*
+ * tests/test_compute.c: everything that tensor/compute.h computes, against naive twins in double,
+ * on random shapes, strides and broadcasts, on each instruction set that runs here, and with teams
+ * of one to four.
+ */
+#include "core/philox.h"
+#include "core/team.h"
+#include "support.h"
+#include "tensor/compute.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <tgmath.h>
+
+/* ---- helpers ---- */
+
+/* Check's own assertions write to a file each time they are passed: too slow for millions. */
+#define EXPECT_MSG(condition, ...)                                                                 \
+    do {                                                                                           \
+        if (!(condition)) ck_abort_msg(__VA_ARGS__);                                               \
+    } while (0)
+#define EXPECT(condition) EXPECT_MSG(condition, "%s", #condition)
+
+static uint64_t state;
+
+static int64_t below(int64_t n)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((state >> 33) % (uint64_t)n);
+}
+
+static double real(void)
+{
+    return (double)(below(1 << 24) - (1 << 23)) / (1 << 22);
+} /* [-2, 2) */
+
+static const char *const isas[] = {"baseline", "avx2", "avx512", "neon"};
+
+/* Runs the statement that follows once on each instruction set of this machine. */
+#define FOR_EACH_ISA                                                                               \
+    state = 1;                                                                                     \
+    for (size_t isa = 0; isa < sizeof isas / sizeof *isas; isa++)                                  \
+        if (mni_kernels_force(isas[isa]))
+
+static void free_block(void *data, void *user)
+{
+    (void)data;
+    free(user);
+}
+
+/* A tensor of random layout: dimensions in any order in memory, with gaps; `stretch` makes some
+ * strides 0. */
+static mn_tensor *random_layout(mn_dtype dtype, int ndim, const int64_t *shape, bool stretch)
+{
+    int64_t strides[MN_MAX_DIMS], at = 1 + below(2);
+    bool done[MN_MAX_DIMS] = {false};
+    const bool plain = below(3) == 0; /* contiguous */
+    if (plain) at = 1;
+    for (int i = 0; i < ndim; i++) {
+        int d = plain ? ndim - 1 - i : (int)below(ndim);
+        while (done[d]) d = (d + 1) % ndim;
+        done[d] = true;
+        strides[d] = stretch && below(4) == 0 ? 0 : at;
+        at *= shape[d] > 0 ? shape[d] : 1;
+        if (!plain) at += below(2);
+    }
+    const size_t skip =
+        (size_t)below(4) * mn_dtype_size(dtype); /* so that vectors are not aligned */
+    char *block = calloc((size_t)at + 4, mn_dtype_size(dtype));
+    mn_tensor *x = mn_tensor_wrap(dtype, ndim, shape, strides, block + skip, free_block, block);
+    EXPECT(x != NULL);
+    return x;
+}
+
+static void position(const mn_tensor *x, int64_t i, int64_t *index)
+{
+    for (int d = mn_tensor_ndim(x) - 1; d >= 0; d--) {
+        index[d] = i % x->shape[d];
+        i /= x->shape[d];
+    }
+}
+
+/* Element i in row-major order; at(x, i, y) the one that broadcasts to it in y. */
+static double get(const mn_tensor *x, int64_t i)
+{
+    int64_t index[MN_MAX_DIMS];
+    position(x, i, index);
+    return mn_tensor_get(x, index);
+}
+
+static double at(const mn_tensor *x, int64_t i, const mn_tensor *y)
+{
+    int64_t index[MN_MAX_DIMS], own[MN_MAX_DIMS];
+    position(y, i, index);
+    for (int d = 0; d < x->ndim; d++) own[d] = x->shape[d] == 1 ? 0 : index[d + y->ndim - x->ndim];
+    return mn_tensor_get(x, own);
+}
+
+static void put(mn_tensor *x, int64_t i, double value)
+{
+    int64_t index[MN_MAX_DIMS];
+    position(x, i, index);
+    EXPECT(mn_tensor_set(x, index, value) == MN_OK);
+}
+
+static double random_value(mn_dtype dtype)
+{
+    if (dtype == MN_BOOL) return (double)below(2);
+    if (dtype == MN_U8) return (double)below(15);
+    if (dtype == MN_I64) return (double)(below(200) - 100);
+    const int64_t kind = below(12);
+    return kind == 0 ? 0 : kind == 1 ? (double)below(3) : real();
+}
+
+static void fill_randomly(mn_tensor *x)
+{
+    for (int64_t i = 0; i < x->numel; i++) put(x, i, random_value((mn_dtype)x->dtype));
+}
+
+static mn_tensor *random_tensor(mn_dtype dtype, int ndim, const int64_t *shape, bool stretch)
+{
+    mn_tensor *x = random_layout(dtype, ndim, shape, stretch);
+    fill_randomly(x);
+    return x;
+}
+
+static int random_shape(int most, int64_t *shape)
+{
+    static const int64_t sizes[] = {1, 2, 3, 5, 8, 17, 40, 70};
+    const int ndim = (int)below(most + 1);
+    int64_t numel = 1;
+    for (int d = 0; d < ndim; d++) {
+        shape[d] = below(60) == 0 ? 0 : sizes[below(8)];
+        if (numel * shape[d] > 3000) shape[d] = 2;
+        numel *= shape[d];
+    }
+    return ndim;
+}
+
+/* The operand of a broadcast: some of the shape's sizes are 1, some leading ones are missing. */
+static mn_tensor *random_operand(mn_dtype dtype, int ndim, const int64_t *shape)
+{
+    int64_t own[MN_MAX_DIMS];
+    const int missing = below(3) == 0 ? (int)below(ndim + 1) : 0;
+    for (int d = missing; d < ndim; d++) own[d - missing] = below(4) == 0 ? 1 : shape[d];
+    return random_tensor(dtype, ndim - missing, own, true);
+}
+
+/* Both NaN, equal, or apart by no more than `ulps` of the dtype at their size. */
+static bool close_to(double got, double want, mn_dtype dtype, double ulps)
+{
+    if (isnan(want) || isnan(got)) return isnan(want) && isnan(got);
+    if (got == want) return true;
+    const double unit = dtype == MN_F32 ? 0x1p-23 : dtype == MN_F64 ? 0x1p-52 : 0;
+    return fabs(got - want) <=
+           ulps * unit * fmax(fabs(want), dtype == MN_F32 ? 0x1p-126 : 0x1p-1000);
+}
+
+static double rounded(double x, mn_dtype dtype)
+{
+    return dtype == MN_F32 ? (double)(float)x : x;
+}
+
+/* ---- pointwise ---- */
+
+/* The twins are the list itself, in double and one element at a time. What it says is right is for
+ * the tests of the ops; that each kernel computes it, on any layout, is for these. */
+typedef double T;
+#define MNI_UNARY(name, types, ...)                                                                \
+    static double twin_##name(double x, const double *numbers)                                     \
+    {                                                                                              \
+        const double p = numbers[0];                                                               \
+        return (void)p, (double)(__VA_ARGS__);                                                     \
+    }
+#define MNI_BINARY(name, types, ...)                                                               \
+    static double twin_##name(double a, double b, const double *numbers)                           \
+    {                                                                                              \
+        const double p = numbers[0];                                                               \
+        return (void)p, (double)(__VA_ARGS__);                                                     \
+    }
+#define MNI_COMPARE MNI_BINARY
+#define MNI_TEST MNI_UNARY
+#include "tensor/kernels/pointwise.def"
+#undef MNI_UNARY
+#undef MNI_BINARY
+#undef MNI_COMPARE
+#undef MNI_TEST
+
+typedef struct kernel {
+    const char *name;
+    size_t row; /* in the table */
+    double (*unary)(double x, const double *p);
+    double (*binary)(double a, double b, const double *p);
+    bool to_bool;
+} kernel;
+
+#define ROW(name) offsetof(mni_kernel_table, name)
+
+static const kernel kernels[] = {
+#define MNI_UNARY(name, types, ...) {#name, ROW(name), twin_##name, NULL, false},
+#define MNI_BINARY(name, types, ...) {#name, ROW(name), NULL, twin_##name, false},
+#define MNI_COMPARE(name, types, ...) {#name, ROW(name), NULL, twin_##name, true},
+#define MNI_TEST(name, types, ...) {#name, ROW(name), twin_##name, NULL, true},
+#include "tensor/kernels/pointwise.def"
+};
+
+static const void *row_of(const kernel *k)
+{
+    return (const char *)mni_kernels() + k->row;
+}
+
+static bool has(const kernel *k, mn_dtype dtype)
+{
+    const mni_unary_fn *unary = row_of(k);
+    const mni_binary_fn *binary = row_of(k);
+    return k->unary ? unary[dtype] != NULL : binary[dtype] != NULL;
+}
+
+/* What the list gives for element i of y, in y's type. */
+static double expected(const kernel *k, const mn_tensor *a, const mn_tensor *b, const mn_tensor *y,
+                       int64_t i, const double *p)
+{
+    const double u = at(a, i, y);
+    const double v = k->unary ? k->unary(u, p) : k->binary(u, at(b, i, y), p);
+    return y->dtype == MN_U8 ? (double)(uint8_t)(int)v : v;
+}
+
+static void check_kernel(const kernel *k, mn_dtype dtype)
+{
+    const bool whole = !mni_is_float(dtype);
+    const double p[2] = {whole ? 3 : rounded(0.3, dtype), whole ? 2 : rounded(1.7, dtype)};
+    int64_t shape[MN_MAX_DIMS];
+    const int ndim = random_shape(4, shape);
+    mn_tensor *a = random_operand(dtype, ndim, shape), *b = random_operand(dtype, ndim, shape);
+    mn_tensor *y = random_layout(k->to_bool ? MN_BOOL : dtype, ndim, shape, false);
+    if (!whole && a->numel > 2) put(a, below(a->numel), NAN);
+    if (!whole && b->numel > 2) put(b, below(b->numel), NAN);
+    if (k->unary)
+        mni_map1(NULL, row_of(k), a, y, p);
+    else
+        mni_map2(NULL, row_of(k), a, b, y, p);
+    /* relative, and of the size of terms that cancel */
+    const double slack = dtype == MN_F32 ? 64 * 0x1p-23 : 64 * 0x1p-52;
+    for (int64_t i = 0; i < y->numel; i++) {
+        const double got = get(y, i), want = expected(k, a, b, y, i, p);
+        EXPECT_MSG(close_to(got, want, dtype, 4) || (!whole && fabs(got - want) <= slack),
+                   "%s of %s [%d]: %.17g, not %.17g (of %.17g)", k->name, mn_dtype_name(dtype),
+                   (int)i, got, want, at(a, i, y));
+    }
+    mn_release(a);
+    mn_release(b);
+    mn_release(y);
+}
+
+START_TEST(every_pointwise_kernel_computes_its_line_on_any_layout)
+{
+    FOR_EACH_ISA
+    for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++)
+        for (int dtype = 0; dtype < MNI_DTYPES; dtype++)
+            for (int i = 0; i < 40 && has(&kernels[k], (mn_dtype)dtype); i++)
+                check_kernel(&kernels[k], (mn_dtype)dtype);
+}
+END_TEST
+
+START_TEST(an_output_may_be_an_operand)
+{
+    FOR_EACH_ISA
+    for (int64_t n = 0; n < 70; n++) {
+        float x[70], want[70];
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = (float)real();
+            want[i] = x[i] <= 0 ? x[i] * 0.25f : x[i];
+        }
+        mn_tensor *y = mn_tensor_wrap(MN_F32, 1, &n, NULL, x, NULL, NULL);
+        mni_map1(NULL, mni_kernels()->leaky_relu, y, y, (double[]){0.25, 0});
+        for (int64_t i = 0; i < n; i++) EXPECT(x[i] == want[i]);
+        mni_map2(NULL, mni_kernels()->add, y, y, y, NULL);
+        for (int64_t i = 0; i < n; i++) EXPECT(x[i] == 2 * want[i]);
+        mn_release(y);
+    }
+}
+END_TEST
+
+START_TEST(activations_pass_nan_on)
+{
+    FOR_EACH_ISA
+    for (int64_t n = 1; n < 40; n++) {
+        mn_tensor *x = mn_tensor_full(MN_F32, 1, &n, -1), *y = mn_tensor_empty(MN_F32, 1, &n);
+        put(x, n - 1, NAN);
+        mni_map1(NULL, mni_kernels()->relu, x, y, NULL);
+        EXPECT(isnan(get(y, n - 1)) && (n == 1 || get(y, 0) == 0));
+        mni_map1(NULL, mni_kernels()->leaky_relu, x, y, (double[]){2, 0});
+        EXPECT(isnan(get(y, n - 1)) && (n == 1 || get(y, 0) == -2));
+        /* the gradient at a NaN input is that of the upper branch */
+        mni_map2(NULL, mni_kernels()->relu_backward, x, x, y, NULL);
+        EXPECT(isnan(get(y, n - 1)) && (n == 1 || get(y, 0) == 0));
+        mn_release(x);
+        mn_release(y);
+    }
+}
+END_TEST
+
+START_TEST(copies_convert_between_all_types_as_c_does)
+{
+    FOR_EACH_ISA
+    for (int from = 0; from < MNI_DTYPES; from++)
+        for (int to = 0; to < MNI_DTYPES; to++)
+            for (int i = 0; i < 30; i++) {
+                int64_t shape[MN_MAX_DIMS];
+                const int ndim = random_shape(4, shape);
+                mn_tensor *x = random_operand((mn_dtype)from, ndim, shape);
+                mn_tensor *y = random_layout((mn_dtype)to, ndim, shape, false);
+                for (int64_t e = 0; to == MN_U8 && e < x->numel; e++) put(x, e, fabs(get(x, e)));
+                mni_copy(NULL, x, y);
+                for (int64_t e = 0; e < y->numel; e++) {
+                    const double v = at(x, e, y);
+                    const double want = to == MN_F32    ? (double)(float)v
+                                        : to == MN_F64  ? v
+                                        : to == MN_BOOL ? v != 0
+                                                        : trunc(v);
+                    EXPECT_MSG(get(y, e) == want, "%s %.17g to %s: %.17g",
+                               mn_dtype_name((mn_dtype)from), v, mn_dtype_name((mn_dtype)to),
+                               get(y, e));
+                }
+                mni_fill(NULL, y, 2.5);
+                const double full = to == MN_BOOL ? 1 : to >= MN_I64 ? 2 : 2.5;
+                for (int64_t e = 0; e < y->numel; e++) EXPECT(get(y, e) == full);
+                mn_release(x);
+                mn_release(y);
+            }
+}
+END_TEST
+
+/* ---- reductions ---- */
+
+static mn_dtype sum_type(mn_dtype dtype)
+{
+    return mni_is_float(dtype) ? dtype : MN_I64;
+}
+
+static void check_sum(mn_dtype dtype)
+{
+    int64_t shape[MN_MAX_DIMS], kept[MN_MAX_DIMS];
+    const int ndim = random_shape(5, shape);
+    bool reduced[MN_MAX_DIMS];
+    int left = 0;
+    for (int d = 0; d < ndim; d++) {
+        reduced[d] = below(2);
+        if (!reduced[d]) kept[left++] = shape[d];
+    }
+    mn_tensor *x = random_tensor(dtype, ndim, shape, true);
+    mn_tensor *y = mn_tensor_full(sum_type(dtype), left, kept, 7);
+    double *want = calloc((size_t)y->numel + 1, sizeof *want), size = 1;
+    const bool accumulate = below(2);
+    for (int64_t i = 0; i < x->numel; i++) {
+        int64_t index[MN_MAX_DIMS], to = 0;
+        position(x, i, index);
+        for (int d = 0; d < ndim; d++)
+            if (!reduced[d]) to = to * shape[d] + index[d];
+        want[to] += mn_tensor_get(x, index);
+        size += fabs(mn_tensor_get(x, index));
+    }
+    mni_sum(NULL, x, reduced, y, accumulate);
+    for (int64_t i = 0; i < y->numel; i++) {
+        const double slack = dtype == MN_F32 ? size * 1e-6 : dtype == MN_F64 ? size * 1e-14 : 0;
+        EXPECT(fabs(get(y, i) - want[i] - (accumulate ? 7 : 0)) <= slack);
+    }
+    free(want);
+    mn_release(x);
+    mn_release(y);
+}
+
+START_TEST(sums_over_any_dimensions_of_any_layout)
+{
+    FOR_EACH_ISA
+    for (int i = 0; i < 2000; i++) check_sum((mn_dtype)(i % MNI_DTYPES));
+}
+END_TEST
+
+/* The relative error of the sums of x over its reduced dimensions, in units of the dtype's epsilon.
+ * */
+static double sum_error(mn_dtype dtype, int64_t rows, int64_t columns, bool over_rows, int64_t gap)
+{
+    const int64_t strides[2] = {columns * gap, gap}, outputs = over_rows ? columns : rows;
+    const double unit = dtype == MN_F32 ? 0x1p-24 : 0x1p-53;
+    char *data = malloc((size_t)(rows * columns * gap) * mn_dtype_size(dtype));
+    mn_tensor *x = mn_tensor_wrap(dtype, 2, (int64_t[]){rows, columns}, strides, data, NULL, NULL);
+    mn_tensor *y = mn_tensor_empty(dtype, 1, &outputs);
+    mni_uniform(NULL, x, 0, 1,
+                mn_rng_make(5, 0)); /* fills the block's beginning: contiguous or not */
+    if (gap != 1) {
+        x->contiguous = true;
+        x->numel = rows * columns * gap;
+        mni_uniform(NULL, x, 0, 1, mn_rng_make(5, 0));
+        x->contiguous = false;
+        x->numel = rows * columns;
+    }
+    mni_sum(NULL, x, (bool[]){over_rows, !over_rows}, y, false);
+    double worst = 0;
+    for (int64_t o = 0; o < outputs; o++) {
+        double sum = 0, lost = 0; /* compensated, as long double is no wider everywhere */
+        for (int64_t i = 0; i < (over_rows ? rows : columns); i++) {
+            const int64_t e = (over_rows ? i : o) * strides[0] + (over_rows ? o : i) * strides[1];
+            const double v = (dtype == MN_F32 ? (double)((float *)(void *)data)[e]
+                                              : ((double *)(void *)data)[e]) -
+                             lost;
+            const double next = sum + v;
+            lost = (next - sum) - v;
+            sum = next;
+        }
+        worst = fmax(worst, fabs(((get(y, o) - sum) + lost) / sum) / unit);
+    }
+    mn_release(x);
+    mn_release(y);
+    free(data);
+    return worst;
+}
+
+START_TEST(sums_of_ten_million_are_as_exact_as_pairwise_ones)
+{
+    /* The order of summation alone costs far more: a plain loop loses thousands of units in f32. */
+    mni_kernels_force(NULL);
+    ck_assert_double_lt(sum_error(MN_F32, 1, 10000000, false, 1), 4);
+    ck_assert_double_lt(sum_error(MN_F32, 10000000, 1, true, 1), 4);
+    ck_assert_double_lt(sum_error(MN_F32, 1000000, 10, true, 1), 8);
+    ck_assert_double_lt(sum_error(MN_F32, 100000, 100, true, 1), 8);
+    ck_assert_double_lt(sum_error(MN_F32, 3, 3000000, false, 2), 8);
+    ck_assert_double_lt(sum_error(MN_F64, 1, 5000000, false, 1), 4);
+    ck_assert_double_lt(sum_error(MN_F64, 500000, 7, true, 2), 8);
+}
+END_TEST
+
+START_TEST(the_maximum_is_the_first_of_the_largest_and_nan_is_largest)
+{
+    state = 1;
+    for (int i = 0; i < 3000; i++) {
+        const mn_dtype dtype = (mn_dtype)(i % MNI_DTYPES);
+        int64_t shape[MN_MAX_DIMS], kept[MN_MAX_DIMS], left = 0;
+        const int ndim = random_shape(4, shape), dim = ndim > 0 ? (int)below(ndim) : 0;
+        if (ndim > 0 && shape[dim] == 0) continue;
+        for (int d = 0; d < ndim; d++)
+            if (d != dim) kept[left++] = shape[d];
+        mn_tensor *x = random_tensor(dtype, ndim, shape, true);
+        if (mni_is_float(dtype) && x->numel > 0) put(x, below(x->numel), NAN);
+        mn_tensor *value = mn_tensor_empty(dtype, (int)left, kept);
+        mn_tensor *index = mn_tensor_full(MN_I64, (int)left, kept, -1);
+        mni_max(NULL, x, dim, below(2) ? value : NULL, index);
+        mni_max(NULL, x, dim, value, below(2) ? index : NULL);
+        for (int64_t o = 0; o < index->numel; o++) {
+            int64_t where[MN_MAX_DIMS], k = 0;
+            position(index, o, where);
+            for (int d = ndim - 1; d >= 0; d--)
+                if (d != dim) where[d] = where[d - (d > dim)];
+            int64_t best = 0, n = ndim > 0 ? shape[dim] : 1;
+            double max = -INFINITY;
+            for (k = 0; k < n && !isnan(max); k++) {
+                where[dim] = k;
+                const double v = mn_tensor_get(x, where);
+                if (v > max || isnan(v) || k == 0) {
+                    max = v;
+                    best = k;
+                }
+            }
+            EXPECT((int64_t)get(index, o) == best);
+            EXPECT(close_to(get(value, o), max, dtype, 0));
+        }
+        mn_release(x);
+        mn_release(value);
+        mn_release(index);
+    }
+}
+END_TEST
+
+/* ---- softmax ---- */
+
+/* x in row-major order. */
+static double *values(const mn_tensor *x)
+{
+    double *v = malloc((size_t)(x->numel + 1) * sizeof *v);
+    for (int64_t i = 0; i < x->numel; i++) v[i] = get(x, i);
+    return v;
+}
+
+static void check_softmax(mn_dtype dtype, bool logarithm)
+{
+    int64_t shape[MN_MAX_DIMS];
+    int ndim = random_shape(3, shape);
+    const int dim = ndim > 0 ? (int)below(ndim) : 0;
+    if (ndim > 0 && below(10) == 0) shape[dim] = 1100; /* longer than a block */
+    mn_tensor *x = random_tensor(dtype, ndim, shape, true);
+    mn_tensor *gy = random_tensor(dtype, ndim, shape, true);
+    mn_tensor *y = mn_tensor_empty(dtype, ndim, shape), *gx = mn_tensor_empty(dtype, ndim, shape);
+    if (x->numel > 0 && below(2)) put(x, below(x->numel), 80);
+    mni_softmax(NULL, x, dim, logarithm, y);
+    mni_softmax_backward(NULL, y, gy, dim, logarithm, gx);
+    const int64_t n = ndim > 0 ? shape[dim] : 1, step = ndim > 0 ? y->strides[dim] : 1;
+    const double slack = dtype == MN_F32 ? 4e-7 : 1e-15;
+    double *xs = values(x), *gys = values(gy), *ys = values(y), *gxs = values(gx);
+    for (int64_t i = 0; i < y->numel; i++) {
+        if (i / step % n != 0) continue;
+        const int64_t end = i + n * step;
+        double max = -INFINITY, sum = 0, dot = 0;
+        for (int64_t e = i; e < end; e += step) max = fmax(max, xs[e]);
+        for (int64_t e = i; e < end; e += step) sum += exp(xs[e] - max);
+        for (int64_t e = i; e < end; e += step) dot += gys[e] * (logarithm ? 1 : ys[e]);
+        for (int64_t e = i; e < end; e += step) {
+            const double shifted = xs[e] - max;
+            const double want = logarithm ? shifted - log(sum) : exp(shifted) / sum;
+            EXPECT(fabs(ys[e] - want) <= slack * (1 + fabs(want)));
+            const double g = logarithm ? gys[e] - exp(ys[e]) * dot : ys[e] * (gys[e] - dot);
+            EXPECT(fabs(gxs[e] - g) <= slack * (4 + fabs(dot)));
+        }
+    }
+    free(xs);
+    free(gys);
+    free(ys);
+    free(gxs);
+    mn_release(x);
+    mn_release(gy);
+    mn_release(y);
+    mn_release(gx);
+}
+
+START_TEST(softmax_and_its_gradient_along_any_dimension)
+{
+    FOR_EACH_ISA
+    for (int i = 0; i < 600; i++) check_softmax(i % 2 ? MN_F64 : MN_F32, below(2));
+}
+END_TEST
+
+START_TEST(softmax_passes_nan_on_in_its_row_only)
+{
+    FOR_EACH_ISA
+    for (int64_t n = 2; n < 2000; n = n * 3 + 1) {
+        mn_tensor *x = mn_tensor_zeros(MN_F32, 2, (int64_t[]){3, n});
+        mn_tensor *y = mn_tensor_empty(MN_F32, 2, x->shape);
+        put(x, n + n / 2, NAN);
+        for (int logarithm = 0; logarithm < 2; logarithm++) {
+            mni_softmax(NULL, x, 1, logarithm, y);
+            for (int64_t i = 0; i < 3 * n; i++) EXPECT(isnan(get(y, i)) == (i / n == 1));
+        }
+        mn_release(x);
+        mn_release(y);
+    }
+}
+END_TEST
+
+/* ---- random draws ---- */
+
+static uint32_t word(mn_rng at, uint64_t i)
+{
+    uint32_t block[4];
+    mni_philox_block(at.seed, at.stream, (at.offset + i) / 4, block);
+    return block[(at.offset + i) % 4];
+}
+
+static float unit_f32(mn_rng at, int64_t i)
+{
+    return (float)(word(at, (uint64_t)i) >> 8) * 0x1p-24f;
+}
+
+static double unit_f64(mn_rng at, int64_t i)
+{
+    const uint64_t low = word(at, 2 * (uint64_t)i), high = word(at, 2 * (uint64_t)i + 1);
+    return (double)((high << 32 | low) >> 11) * 0x1p-53;
+}
+
+/* Positions that cross the 32-bit halves of the block counter and begin anywhere in a block. */
+static mn_rng random_position(void)
+{
+    static const uint64_t starts[] = {0, 0x3ffffff00u, 0x400000000u, 0x7fffffffffffff00u};
+    return (mn_rng){(uint64_t)below(1 << 30) << 20 | 7, (uint64_t)below(1 << 30) << 13,
+                    starts[below(4)] + (uint64_t)below(300)};
+}
+
+START_TEST(uniform_bits_are_those_of_the_scalar_blocks)
+{
+    FOR_EACH_ISA
+    for (int i = 0; i < 400; i++) {
+        const int64_t n = below(i % 10 ? 100 : 1200);
+        const mn_rng rng = random_position();
+        const double low = below(2) ? 0 : -1.7, high = below(2) ? 1 : 2.9;
+        mn_tensor *x = mn_tensor_empty(MN_F32, 1, &n), *y = mn_tensor_empty(MN_F64, 1, &n);
+        mni_uniform(NULL, x, low, high, rng);
+        mni_uniform(NULL, y, low, high, rng);
+        for (int64_t e = 0; e < n; e++) {
+            volatile float f =
+                (float)(high - low) * unit_f32(rng, e); /* rounded here: no fused add */
+            volatile double d = (high - low) * unit_f64(rng, e);
+            f = (float)low + f;
+            d = low + d;
+            EXPECT_MSG(get(x, e) == (double)f, "element %d of %d", (int)e, (int)n);
+            EXPECT_MSG(get(y, e) == d, "element %d of %d", (int)e, (int)n);
+        }
+        mn_release(x);
+        mn_release(y);
+    }
+}
+END_TEST
+
+static void check_rrelu(mn_dtype dtype, bool divisor)
+{
+    const int64_t n = below(5) ? below(90) : below(1300);
+    const mn_rng rng = random_position();
+    const double low = divisor ? 3 : below(2) ? 1.0 / 8 : -0.4;
+    const double high = below(4) == 0 ? low : divisor ? 8 : 1.0 / 3;
+    mn_tensor *x = mn_tensor_empty(dtype, 1, &n), *y = mn_tensor_empty(dtype, 1, &n);
+    mn_tensor *slopes = mn_tensor_full(dtype, 1, &n, -9);
+    for (int64_t i = 0; i < n; i++) put(x, i, below(9) ? real() : below(2) ? 0 : NAN);
+    mni_rrelu(NULL, x, low, high, divisor, rng, y, slopes);
+    for (int64_t i = 0; i < n; i++) {
+        const double v = get(x, i);
+        double slope = 1, value = v;
+        if (v <= 0 && dtype == MN_F32) {
+            volatile float a = (float)(high - low) * unit_f32(rng, i);
+            a = fminf((float)low + a, (float)high);
+            slope = (double)(divisor ? 1 / a : a);
+            value = (double)(divisor ? (float)v / a : (float)v * a);
+        } else if (v <= 0) {
+            volatile double a = (high - low) * unit_f64(rng, i);
+            a = fmin(low + a, high);
+            slope = divisor ? 1 / a : a;
+            value = divisor ? v / a : v * a;
+        }
+        EXPECT(get(slopes, i) == slope);
+        EXPECT(close_to(get(y, i), value, dtype, 0));
+    }
+    /* without slopes, and in place, the same values */
+    mn_tensor *z = mn_tensor_empty(dtype, 1, &n);
+    mni_rrelu(NULL, x, low, high, divisor, rng, z, NULL);
+    if (n > 0) ck_assert_mem_eq(z->data, y->data, (size_t)n * mn_dtype_size(dtype));
+    mni_rrelu(NULL, x, low, high, divisor, rng, x, slopes);
+    if (n > 0) ck_assert_mem_eq(x->data, y->data, (size_t)n * mn_dtype_size(dtype));
+    mn_release(x);
+    mn_release(y);
+    mn_release(z);
+    mn_release(slopes);
+}
+
+START_TEST(rrelu_bits_are_those_of_the_scalar_blocks)
+{
+    FOR_EACH_ISA
+    for (int i = 0; i < 800; i++) check_rrelu(i % 2 ? MN_F64 : MN_F32, i / 2 % 2);
+}
+END_TEST
+
+START_TEST(rrelu_slopes_never_exceed_the_upper_bound)
+{
+    /* one unit in the last place wide: low + width * u rounds to more than `high` unless it is cut
+     * */
+    FOR_EACH_ISA
+    {
+        const int64_t n = 4096;
+        const double low = 1, high = 1 + 0x1p-23;
+        mn_tensor *x = mn_tensor_full(MN_F32, 1, &n, -1), *s = mn_tensor_empty(MN_F32, 1, &n);
+        mni_rrelu(NULL, x, low, high, false, mn_rng_make(3, 1), x, s);
+        for (int64_t i = 0; i < n; i++) EXPECT(get(s, i) >= low && get(s, i) <= high);
+        mni_rrelu(NULL, x, -1e-3, 1e-3, false, mn_rng_make(3, 1), x, s);
+        for (int64_t i = 0; i < n; i++) EXPECT(fabs(get(s, i)) <= (double)1e-3f);
+        mn_release(x);
+        mn_release(s);
+    }
+}
+END_TEST
+
+/* ---- products ---- */
+
+typedef struct operand {
+    void *block;
+    mni_matrix matrix;
+} operand;
+
+static double element(mn_dtype dtype, const void *data, int64_t i)
+{
+    return dtype == MN_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+static void store(mn_dtype dtype, void *data, int64_t i, double value)
+{
+    if (dtype == MN_F32)
+        ((float *)data)[i] = (float)value;
+    else
+        ((double *)data)[i] = value;
+}
+
+/* Row-major, column-major, with gaps, any strides, or a broadcast; begins anywhere. */
+static operand random_matrix(mn_dtype dtype, int64_t rows, int64_t columns)
+{
+    operand o;
+    const int64_t gap = below(3) ? 0 : below(5), inner = below(5) ? 1 : 2 + below(2);
+    if (below(2)) {
+        o.matrix.column = inner;
+        o.matrix.row = columns * inner + gap;
+    } else {
+        o.matrix.row = inner;
+        o.matrix.column = rows * inner + gap;
+    }
+    if (below(12) == 0) o.matrix.row = 0;
+    if (below(12) == 0) o.matrix.column = 0;
+    const int64_t n = rows * o.matrix.row + columns * o.matrix.column + 8, skip = below(8);
+    o.block = malloc((size_t)(n + 8) * mn_dtype_size(dtype));
+    for (int64_t i = 0; i < n + 8; i++) store(dtype, o.block, i, real());
+    o.matrix.data = (char *)o.block + skip * (int64_t)mn_dtype_size(dtype);
+    return o;
+}
+
+/* c is checked whole, with the gap after each row, which must keep what was there. */
+static void check_gemm(mn_dtype dtype, int64_t m, int64_t n, int64_t k)
+{
+    const size_t size = mn_dtype_size(dtype);
+    operand a = random_matrix(dtype, m, k), b = random_matrix(dtype, k, n);
+    const int64_t ldc = n + below(3), skip = below(4);
+    void *block = malloc((size_t)(m * ldc + skip + 1) * size);
+    void *before = malloc((size_t)(m * ldc + skip + 1) * size);
+    void *bias = malloc((size_t)(n + 1) * size), *c = (char *)block + skip * (int64_t)size;
+    const bool accumulate = below(2), with_bias = below(2);
+    for (int64_t i = 0; i < m * ldc + skip + 1; i++)
+        store(dtype, block, i, accumulate || below(8) ? real() : NAN);
+    for (int64_t j = 0; j <= n; j++) store(dtype, bias, j, real());
+    memcpy(before, block, (size_t)(m * ldc + skip + 1) * size);
+    mni_gemm(NULL, dtype, m, n, k, a.matrix, b.matrix, c, ldc, with_bias ? bias : NULL, accumulate);
+    const double unit = (dtype == MN_F32 ? 0x1p-23 : 0x1p-52) * (4 + (double)k / 4);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < ldc; j++) {
+            const double old = element(dtype, before, skip + i * ldc + j);
+            const double got = element(dtype, c, i * ldc + j);
+            if (j >= n) {
+                EXPECT(got == old || (isnan(got) && isnan(old)));
+                continue;
+            }
+            long double want = (with_bias ? element(dtype, bias, j) : 0) + (accumulate ? old : 0);
+            double terms = 8;
+            for (int64_t p = 0; p < k; p++) {
+                const double term =
+                    element(dtype, a.matrix.data, i * a.matrix.row + p * a.matrix.column) *
+                    element(dtype, b.matrix.data, p * b.matrix.row + j * b.matrix.column);
+                want += term;
+                terms += fabs(term);
+            }
+            EXPECT_MSG(fabs((double)(got - want)) <= unit * terms,
+                       "%dx%dx%d [%d, %d]: %.9g, not %.9g", (int)m, (int)n, (int)k, (int)i, (int)j,
+                       got, (double)want);
+        }
+    free(a.block);
+    free(b.block);
+    free(block);
+    free(before);
+    free(bias);
+}
+
+static int64_t random_size(void)
+{
+    const int64_t kind = below(8);
+    return kind == 0 ? 1 : kind == 1 ? below(3) : kind == 7 ? 40 + below(60) : 1 + below(34);
+}
+
+START_TEST(products_of_any_shape_and_strides)
+{
+    FOR_EACH_ISA
+    for (int i = 0; i < 4000; i++)
+        check_gemm(i % 2 ? MN_F64 : MN_F32, random_size(), random_size(), random_size());
+}
+END_TEST
+
+START_TEST(products_longer_than_a_panel_and_larger_than_a_block)
+{
+    static const int64_t shapes[][3] = {{7, 9, 1100},   {1, 5, 2500},  {5, 1, 2500}, {1, 700, 3},
+                                        {700, 1, 3},    {1, 600, 600}, {3, 900, 1},  {500, 3, 70},
+                                        {200, 70, 130}, {70, 200, 130}};
+    FOR_EACH_ISA
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int again = 0; again < 8; again++)
+            check_gemm(again % 2 ? MN_F64 : MN_F32, shapes[i][0], shapes[i][1], shapes[i][2]);
+}
+END_TEST
+
+START_TEST(a_product_takes_in_nan_and_infinity)
+{
+    /* Nothing may be skipped because the other factor is zero. */
+    FOR_EACH_ISA
+    for (int64_t n = 1; n < 40; n += 3) {
+        float a[40] = {0}, b[40 * 40] = {0}, c[40];
+        b[(n - 1) * n] = INFINITY; /* 0 * inf = NaN, in column 0 alone */
+        mni_gemm(NULL, MN_F32, 1, n, n, (mni_matrix){a, n, 1}, (mni_matrix){b, n, 1}, c, n, NULL,
+                 false);
+        EXPECT(isnan(c[0]));
+        for (int64_t j = 1; j < n; j++) EXPECT(c[j] == 0);
+    }
+}
+END_TEST
+
+/* ---- teams ---- */
+
+static mn_tensor *large(mn_dtype dtype, int ndim, const int64_t *shape, uint64_t stream)
+{
+    mn_tensor *x = mn_tensor_empty(dtype, ndim, shape);
+    mni_uniform(NULL, x, -1, 1, mn_rng_make(11, stream));
+    return x;
+}
+
+/* Everything that cuts its work, into y [1000, 130] or a part of it. */
+static void compute_all(mni_team *team, int what, const mn_tensor *x, mn_tensor *y, mn_tensor *z)
+{
+    const mni_kernel_table *k = mni_kernels();
+    const mni_matrix xm = {x->data, 130, 1}, xt = {x->data, 1, 130};
+    switch (what) {
+    case 0:
+        mni_map1(team, k->tanh, x, y, NULL);
+        break;
+    case 1:
+        mni_map2(team, k->mul, x, x, y, NULL);
+        break;
+    case 2:
+        mni_fill(team, y, 0.1);
+        break;
+    case 3:
+        mni_sum(team, x, (bool[]){true, false}, y, false);
+        break;
+    case 4:
+        mni_sum(team, x, (bool[]){false, true}, y, false);
+        break;
+    case 5:
+        mni_sum(team, x, (bool[]){true, true}, y, false);
+        break;
+    case 6:
+        mni_softmax(team, x, 1, true, y);
+        break;
+    case 7:
+        mni_softmax(team, x, 0, false, y);
+        break;
+    case 8:
+        mni_softmax_backward(team, x, x, 0, false, y);
+        break;
+    case 9:
+        mni_uniform(team, y, -3, 4, (mn_rng){1, 2, 3});
+        break;
+    case 10:
+        mni_rrelu(team, x, 0.1, 0.3, false, (mn_rng){1, 2, 3}, y, z);
+        break;
+    case 11:
+        mni_max(team, x, 0, y, NULL);
+        break;
+    case 12:
+        mni_gemm(team, (mn_dtype)x->dtype, 1000, 120, 130, xm, xm, y->data, 130, x->data, false);
+        break;
+    case 13:
+        mni_gemm(team, (mn_dtype)x->dtype, 130, 130, 1000, xt, xm, y->data, 130, NULL, false);
+        break;
+    case 14:
+        mni_gemm(team, (mn_dtype)x->dtype, 130, 900, 130, xm, xt, y->data, 1000, NULL, false);
+        break;
+    default:
+        mni_gemm(team, (mn_dtype)x->dtype, 1, 1000, 130, xm, xt, y->data, 1000, NULL, false);
+        break;
+    }
+}
+
+enum { WORKS = 16 };
+
+START_TEST(any_team_gives_the_same_bits)
+{
+    mni_team *teams[4];
+    for (int i = 0; i < 4; i++) teams[i] = mni_team_new(i + 1);
+    const int64_t shape[] = {1000, 130};
+    FOR_EACH_ISA
+    for (int dtype = MN_F32; dtype <= MN_F64; dtype++) {
+        mn_tensor *x = large((mn_dtype)dtype, 2, shape, 1),
+                  *z = large((mn_dtype)dtype, 2, shape, 1);
+        mn_tensor *want = mn_tensor_empty((mn_dtype)dtype, 2, shape);
+        mn_tensor *got = mn_tensor_empty((mn_dtype)dtype, 2, shape);
+        for (int what = 0; what < WORKS; what++) {
+            mni_fill(NULL, want, 0);
+            compute_all(NULL, what, x, want, z);
+            for (int team = 0; team < 4; team++) {
+                mni_fill(NULL, got, 0);
+                compute_all(teams[team], what, x, got, z);
+                const size_t bytes = (size_t)got->numel * mn_dtype_size((mn_dtype)dtype);
+                EXPECT_MSG(memcmp(got->data, want->data, bytes) == 0, "work %d, team of %d", what,
+                           team + 1);
+            }
+        }
+        mn_release(x);
+        mn_release(z);
+        mn_release(want);
+        mn_release(got);
+    }
+    for (int i = 0; i < 4; i++) mni_team_free(teams[i]);
+}
+END_TEST
+
+START_TEST(work_that_is_cut_is_right_across_the_cuts)
+{
+    /* The team's test would not see a piece that is wrong every time. */
+    mni_team *team = mni_team_new(2);
+    FOR_EACH_ISA
+    {
+        const int64_t n = 100003, shape[] = {1000, 130};
+        mn_tensor *x = large(MN_F32, 1, &n, 1), *y = mn_tensor_empty(MN_F32, 1, &n);
+        mni_rrelu(team, x, 0.1, 0.3, false, (mn_rng){1, 2, 3}, y, NULL);
+        for (int64_t i = 0; i < n; i += 7) {
+            const float v = ((const float *)(void *)x->data)[i];
+            volatile float a = (float)(0.3 - 0.1) * unit_f32((mn_rng){1, 2, 3}, i);
+            a = fminf(0.1f + a, 0.3f);
+            EXPECT(((const float *)(void *)y->data)[i] == (v <= 0 ? v * a : v));
+        }
+        mn_release(x);
+        mn_release(y);
+
+        x = large(MN_F64, 2, shape, 2);
+        y = mn_tensor_empty(MN_F64, 2, (int64_t[]){130, 130});
+        const double *xs = (const double *)(void *)x->data;
+        mni_gemm(team, MN_F64, 130, 130, 1000, (mni_matrix){xs, 1, 130}, (mni_matrix){xs, 130, 1},
+                 y->data, 130, NULL, false);
+        for (int64_t i = 0; i < 130; i++)
+            for (int64_t j = 0; j < 130; j++) {
+                double want = 0;
+                for (int64_t p = 0; p < 1000; p++) want += xs[p * 130 + i] * xs[p * 130 + j];
+                EXPECT(fabs(get(y, i * 130 + j) - want) <= 1e-11);
+            }
+        mn_release(x);
+        mn_release(y);
+    }
+    mni_team_free(team);
+}
+END_TEST
+
+/* ---- the table ---- */
+
+START_TEST(a_table_is_forced_by_name_and_released)
+{
+    EXPECT(mni_kernels_force(NULL));
+    const mni_kernel_table *best = mni_kernels();
+    EXPECT(!mni_kernels_force("no such set"));
+    ck_assert_ptr_eq(mni_kernels(), best);
+    int found = 0;
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        if (!mni_kernels_force(isas[i])) continue;
+        ck_assert_str_eq(mni_kernels()->name, isas[i]);
+        found++;
+    }
+    ck_assert_int_ge(found, 1);
+    EXPECT(mni_kernels_force(NULL));
+    ck_assert_ptr_eq(mni_kernels(), best);
+}
+END_TEST
+
+START_TEST(the_blas_has_a_name)
+{
+    ck_assert_ptr_nonnull(mni_blas_name());
+    EXPECT(strcmp(mni_blas_name(), "none") == 0 || strncmp(mni_blas_name(), "OpenBLAS ", 9) == 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        every_pointwise_kernel_computes_its_line_on_any_layout,
+        an_output_may_be_an_operand,
+        activations_pass_nan_on,
+        copies_convert_between_all_types_as_c_does,
+        sums_over_any_dimensions_of_any_layout,
+        sums_of_ten_million_are_as_exact_as_pairwise_ones,
+        the_maximum_is_the_first_of_the_largest_and_nan_is_largest,
+        softmax_and_its_gradient_along_any_dimension,
+        softmax_passes_nan_on_in_its_row_only,
+        uniform_bits_are_those_of_the_scalar_blocks,
+        rrelu_bits_are_those_of_the_scalar_blocks,
+        rrelu_slopes_never_exceed_the_upper_bound,
+        products_of_any_shape_and_strides,
+        products_longer_than_a_panel_and_larger_than_a_block,
+        a_product_takes_in_nan_and_infinity,
+        any_team_gives_the_same_bits,
+        work_that_is_cut_is_right_across_the_cuts,
+        a_table_is_forced_by_name_and_released,
+        the_blas_has_a_name,
+    };
+    return run_suite("compute", tests, sizeof tests / sizeof *tests);
+}
