@@ -109,6 +109,11 @@ static void read_case(reader *r, fixture_case *c)
         sizeof c->path)
         bad(r, "a long name");
     for (char *w; (w = word_or_end(r));) {
+        if (*w == '\'') {
+            if (strlen(++w) >= sizeof c->text) bad(r, "a long text");
+            strcpy(c->text, w);
+            continue;
+        }
         if (c->n_args == FIXTURE_ARGS) bad(r, "too many arguments");
         c->args[c->n_args++] = to_number(r, w, MN_F64);
     }
@@ -145,14 +150,51 @@ static void read_output(reader *r, fixture_case *c)
     y->values = values(r, y);
 }
 
-static void read_gradient(reader *r, fixture_case *c)
+static fixture_tensor *input_word(reader *r, fixture_case *c)
 {
     int64_t i = (int64_t)to_number(r, word(r), MN_F64);
-    if (i < 0 || i >= c->n_in || !c->in[i].grad || c->in[i].gradient) bad(r, "no such input");
-    fixture_tensor *x = &c->in[i];
+    if (i < 0 || i >= c->n_in || !c->in[i].grad) bad(r, "no such input");
+    return &c->in[i];
+}
+
+static void read_gradient(reader *r, fixture_case *c)
+{
+    fixture_tensor *x = input_word(r, c);
+    if (x->gradient) bad(r, "a gradient for the second time");
     x->gradient_tolerance = to_number(r, word(r), MN_F64);
     x->gradient_floor = to_number(r, word(r), MN_F64);
     x->gradient = values(r, x);
+}
+
+static void read_second(reader *r, fixture_case *c)
+{
+    fixture_tensor *x = input_word(r, c);
+    if (x->second) bad(r, "a second gradient for the second time");
+    x->second_tolerance = to_number(r, word(r), MN_F64);
+    x->second_floor = to_number(r, word(r), MN_F64);
+    if (strcmp(r->rest, "zero") == 0) {
+        word(r);
+        x->second = allocate(r, (size_t)x->numel, sizeof *x->second);
+    } else {
+        x->second = values(r, x);
+    }
+}
+
+static void read_refused(reader *r, fixture_case *c)
+{
+    static const struct {
+        const char *name;
+        mn_error code;
+    } errors[] = {{"ARGUMENT", MN_ERR_ARGUMENT},
+                  {"SHAPE", MN_ERR_SHAPE},
+                  {"DTYPE", MN_ERR_DTYPE},
+                  {"STATE", MN_ERR_STATE}};
+    const char *w = word(r);
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (strcmp(w, errors[i].name) == 0) c->refused = errors[i].code;
+    if (!c->refused || strlen(r->rest) >= sizeof c->says || !*r->rest) bad(r, "not a refusal");
+    strcpy(c->says, r->rest);
+    r->rest += strlen(r->rest);
 }
 
 static char *read_text(reader *r)
@@ -169,37 +211,49 @@ static char *read_text(reader *r)
     return text;
 }
 
-fixture fixture_read(const char *path)
+static void read_line(reader *r, const char *kind, fixture_case *c)
+{
+    if (strcmp(kind, "case") == 0)
+        read_case(r, c);
+    else if (strcmp(kind, "in") == 0)
+        read_input(r, c);
+    else if (strcmp(kind, "out") == 0)
+        read_output(r, c);
+    else if (strcmp(kind, "gradient") == 0)
+        read_gradient(r, c);
+    else if (strcmp(kind, "second") == 0)
+        read_second(r, c);
+    else if (strcmp(kind, "refused") == 0)
+        read_refused(r, c);
+    else
+        bad(r, "not a line of a fixture");
+    if (word_or_end(r)) bad(r, "the line goes on too long");
+}
+
+void fixture_read(fixture *f, const char *path)
 {
     reader r = {.path = path};
-    fixture f = {0};
     char *text = read_text(&r), *rest;
-    int capacity = 0;
-    for (const char *p = text; (p = strstr(p, "\ncase ")); p++) capacity++;
-    f.cases = allocate(&r, (size_t)capacity, sizeof *f.cases);
+    const int before = f->n;
+    int more = 0;
+    for (const char *p = text; (p = strstr(p, "\ncase ")); p++) more++;
+    f->cases = realloc(f->cases, (size_t)(before + more + 1) * sizeof *f->cases);
+    if (!f->cases) bad(&r, "out of memory");
+    memset(f->cases + before, 0, (size_t)(more + 1) * sizeof *f->cases);
 
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         r.line++;
         const char *kind = strtok_r(line, " ", &r.rest);
-        fixture_case *c = f.n ? &f.cases[f.n - 1] : NULL;
         if (!kind || *kind == '#') continue;
-        if (strcmp(kind, "case") == 0 && f.n < capacity)
-            read_case(&r, &f.cases[f.n++]);
-        else if (c && strcmp(kind, "in") == 0)
-            read_input(&r, c);
-        else if (c && strcmp(kind, "out") == 0)
-            read_output(&r, c);
-        else if (c && strcmp(kind, "gradient") == 0)
-            read_gradient(&r, c);
-        else
-            bad(&r, "not a line of a fixture");
-        if (word_or_end(&r)) bad(&r, "the line goes on too long");
+        if (strcmp(kind, "case") == 0 && f->n < before + more) f->n++;
+        if (f->n == before) bad(&r, "a line before the first case");
+        read_line(&r, kind, &f->cases[f->n - 1]);
     }
-    for (int i = 0; i < f.n; i++)
-        for (int k = 0; k < f.cases[i].n_in; k++)
-            if (f.cases[i].in[k].grad && !f.cases[i].in[k].gradient) bad(&r, f.cases[i].path);
+    for (const fixture_case *c = f->cases + before; c < f->cases + f->n; c++)
+        for (int k = 0; k < c->n_in; k++)
+            if (c->n_out > 0 && c->out[0].grad && c->in[k].grad && !c->in[k].gradient)
+                bad(&r, c->path);
     free(text);
-    return f;
 }
 
 void fixture_free(fixture *f)
@@ -208,6 +262,7 @@ void fixture_free(fixture *f)
         for (int k = 0; k < FIXTURE_INPUTS; k++) {
             free(f->cases[i].in[k].values);
             free(f->cases[i].in[k].gradient);
+            free(f->cases[i].in[k].second);
         }
         for (int k = 0; k < FIXTURE_OUTPUTS; k++) free(f->cases[i].out[k].values);
     }
@@ -306,6 +361,13 @@ mn_tensor *fixture_cotangent(const fixture_case *c, int k)
     return settle(&c->out[k], fill(c, &c->out[k], name, -1, 1));
 }
 
+mn_tensor *fixture_weight(const fixture_case *c, int i)
+{
+    char name[32];
+    snprintf(name, sizeof name, "weight%d", i);
+    return fill(c, &c->in[i], name, -1, 1);
+}
+
 /* ---- comparing ---- */
 
 static bool agree(double got, double want, double tolerance, double floor, bool signed_zero)
@@ -360,4 +422,21 @@ bool fixture_gradient_agrees(const fixture_case *c, int i, const mn_tensor *got,
     snprintf(what, sizeof what, "gradient %d", i);
     return compare(x, x->gradient, x->gradient_tolerance, x->gradient_floor, false, got, what, text,
                    size);
+}
+
+bool fixture_second_agrees(const fixture_case *c, int i, const mn_tensor *got, char *text,
+                           size_t size)
+{
+    const fixture_tensor *x = &c->in[i];
+    char what[32];
+    snprintf(what, sizeof what, "second gradient %d", i);
+    if (got)
+        return compare(x, x->second, x->second_tolerance, x->second_floor, false, got, what, text,
+                       size);
+    for (int64_t k = 0; k < x->numel; k++) {
+        if (fabs(x->second[k]) <= x->second_tolerance * x->second_floor) continue;
+        snprintf(text, size, "%s is missing, PyTorch has %.17g", what, x->second[k]);
+        return false;
+    }
+    return true;
 }

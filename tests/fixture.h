@@ -1,5 +1,5 @@
 /*
- * tests/fixture.h: reads the text files of tests/fixtures, whose format generate.py describes, rebuilds
+ * tests/fixture.h: reads the text files of tests/fixtures, whose format cases.py describes, rebuilds
  * the inputs and cotangents of a case from the Philox stream and compares results with PyTorch's.
  */
 #ifndef MN_TEST_FIXTURE_H
@@ -7,7 +7,7 @@
 
 #include <minnow/tensor.h>
 
-enum { FIXTURE_ARGS = 8, FIXTURE_INPUTS = 4, FIXTURE_OUTPUTS = 2 };
+enum { FIXTURE_ARGS = 12, FIXTURE_INPUTS = 4, FIXTURE_OUTPUTS = 4 };
 
 /* An input (values, or how to draw them) or an output (the values expected). */
 typedef struct fixture_tensor {
@@ -24,6 +24,8 @@ typedef struct fixture_tensor {
     double tolerance, floor; /* |r - v| <= tolerance (|v| + floor) */
     double *gradient;        /* an input's, expected */
     double gradient_tolerance, gradient_floor;
+    double *second; /* an input's, of the weighted sum of all gradients; NULL: not in the file */
+    double second_tolerance, second_floor;
 } fixture_tensor;
 
 typedef struct fixture_case {
@@ -32,6 +34,9 @@ typedef struct fixture_case {
     mn_dtype dtype;
     int n_args, n_in, n_out;
     double args[FIXTURE_ARGS];
+    char text[64];    /* the argument that is a text, or "" */
+    mn_error refused; /* the error that it ends with, else MN_OK */
+    char says[128];   /* a part of its message */
     fixture_tensor in[FIXTURE_INPUTS];
     fixture_tensor out[FIXTURE_OUTPUTS];
 } fixture_case;
@@ -41,22 +46,28 @@ typedef struct fixture {
     int n;
 } fixture;
 
-/* Ends the program with the reason on stderr when the file cannot be read or has a bad line. */
-fixture fixture_read(const char *path);
+/* Adds the cases of a file. Ends the program with the reason on stderr when it cannot be read or has
+ * a bad line. */
+void fixture_read(fixture *f, const char *path);
 void fixture_free(fixture *f);
 
 /* The generator at the beginning of a case's stream: "rng", "in0", "cotangent0". */
 mn_rng fixture_rng(const fixture_case *c, const char *name);
 
-/* Input i; the cotangent of output k. Yours to release; NULL with the last error set. */
+/* Input i; the cotangent of output k; the weight of the gradient of input i. Yours to release; NULL with
+ * the last error set. */
 mn_tensor *fixture_input(const fixture_case *c, int i);
 mn_tensor *fixture_cotangent(const fixture_case *c, int k);
+mn_tensor *fixture_weight(const fixture_case *c, int i);
 
-/* Whether `got` is output k, or the gradient of input i, as PyTorch has it. If not, the reason
- * is in text. A zero of an output must have its sign where the tolerance is relative. */
+/* Whether `got` is output k, or the first or second gradient of input i, as PyTorch has it. If not,
+ * the reason is in text. A zero of an output must have its sign where the tolerance is relative; no
+ * second gradient (NULL) is one of zeros. */
 bool fixture_output_agrees(const fixture_case *c, int k, const mn_tensor *got, char *text,
                            size_t size);
 bool fixture_gradient_agrees(const fixture_case *c, int i, const mn_tensor *got, char *text,
                              size_t size);
+bool fixture_second_agrees(const fixture_case *c, int i, const mn_tensor *got, char *text,
+                           size_t size);
 
 #endif

@@ -25,8 +25,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "src" / "autograd" / "ops"
 # Suites and their cases, the quickest to notice first.
-SUITES = {"test_gradients": ["first", "fused", "second", "third"], "test_ops": ["ops"],
-          "test_rrelu": ["rrelu"]}
+SUITES = {"test_gradients": ["first", "fused", "second", "third"], "test_pytorch": ["ops"],
+          "test_ops": ["ops"], "test_rrelu": ["rrelu"]}
 TIMEOUT = 120  # seconds a suite may take; a mutant that hangs is dead
 SIGNATURE = re.compile(r"^static [^;{}=#]*?\b(\w+)\(([^;{}]*)\)\n\{\n(.*?)^\}\n", re.M | re.S)
 
@@ -183,40 +183,47 @@ class Bench:
         self.flags = ["-std=c11", "-O1", "-w", f"-I{ROOT}/include", f"-I{ROOT}/src",
                       f"-I{ROOT}/tests", f'-DMNI_SOURCE_DIR="{ROOT}"']
         self.check = must(["pkg-config", "--cflags", "--libs", "check"]).split()
-        self.suites = []
-        for suite in SUITES:
-            target = self.place / f"{suite}.o"
-            must([self.cc, *self.flags, "-c", ROOT / "tests" / f"{suite}.c", "-o", target])
-            self.suites.append(target)
+        self.suites = [self.compiled(ROOT / "tests" / f"{suite}.c") for suite in SUITES]
+        self.support = [self.compiled(path) for path in
+                        [ROOT / "tests" / "fixture.c", *sorted((ROOT / "tests" / "rows").glob("*.c"))]]
 
-    def verdict(self, number, source):
+    def compiled(self, path):
+        target = self.place / f"{path.stem}.o"
+        must([self.cc, *self.flags, "-c", path, "-o", target])
+        return target
+
+    def verdict(self, number, name, source):
         """killed, survived, or what the compiler said."""
         here = self.place / str(number)
         here.mkdir()
         try:
-            return self.judge(here, source)
+            return self.judge(here, name, source)
         finally:
             shutil.rmtree(here)
 
-    def judge(self, here, source):
+    def judge(self, here, name, source):
         (here / "op.c").write_text(source)
         done = run([self.cc, *self.flags, "-c", here / "op.c", "-o", here / "op.o"])
         if done.returncode:
             return done.stdout
+        op = re.sub(r"_backward(_fast)?$", "", name.split(":")[1])
         for suite in self.suites:
             program = here / suite.stem
-            must([self.cc, suite, here / "op.o", self.library, "-o", program, *self.check,
-                  "-lpthread", "-lm"])
-            for case in SUITES[suite.stem]:
-                try:
-                    done = run([program], timeout=TIMEOUT, errors="replace",
-                               env={**os.environ, "CK_FORK": "no", "CK_VERBOSITY": "silent",
-                                    "CK_RUN_CASE": case})
-                except subprocess.TimeoutExpired:
-                    return "killed"
-                if done.returncode:
+            must([self.cc, suite, here / "op.o", *self.support, self.library, "-o", program,
+                  *self.check, "-lpthread", "-lm"])
+            # first the rows of the op itself, which notice nearly everything
+            for only in [[op], []] if suite.stem == "test_gradients" else [[]]:
+                if any(self.fails([program, *only], case) for case in SUITES[suite.stem]):
                     return "killed"
         return "survived"
+
+    def fails(self, command, case):
+        try:
+            return run(command, timeout=TIMEOUT, errors="replace",
+                       env={**os.environ, "CK_FORK": "no", "CK_VERBOSITY": "silent",
+                            "CK_RUN_CASE": case}).returncode != 0
+        except subprocess.TimeoutExpired:
+            return True
 
 
 def main():
@@ -239,7 +246,8 @@ def main():
         bench = Bench(library, place)
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             sources = [source for _, source in mutants]
-            verdicts = pool.map(bench.verdict, range(len(mutants)), sources)
+            names = [name for name, _ in mutants]
+            verdicts = pool.map(bench.verdict, range(len(mutants)), names, sources)
             for (name, _), verdict in zip(mutants, verdicts):
                 counts[verdict if verdict in counts else "not compiled"] += 1
                 if verdict != "killed":

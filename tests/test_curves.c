@@ -142,7 +142,7 @@ END_TEST
 
 int main(void)
 {
-    curves = fixture_read(MNI_SOURCE_DIR "/tests/fixtures/curves.txt");
+    fixture_read(&curves, MNI_SOURCE_DIR "/tests/fixtures/curves.txt");
     Suite *s = suite_create("curves");
     TCase *tc = tcase_create("curves");
     tcase_set_timeout(tc, 60);

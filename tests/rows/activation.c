@@ -1,0 +1,58 @@
+/*
+ * tests/rows/activation.c: the rows of minnow/ops/activation.h.
+ */
+#include "rows/rows.h"
+
+/* The in-place forms overwrite a copy: a leaf that requires grad may not be. */
+CALL(relu_, mn_relu_(t, mn_clone(t, x[0])))
+CALL(leaky_relu_, mn_leaky_relu_(t, mn_clone(t, x[0]), a[0]))
+
+/* The slopes are a second call, which has its own refusals. */
+static void with_slopes(call *c)
+{
+    c->out[1] = mn_rrelu_slopes(c->t, c->out[0]);
+    if (!c->out[1]) c->out[0] = NULL;
+}
+
+static void call_rrelu(call *c)
+{
+    c->out[0] = mn_rrelu(c->t, c->in[0], c->arg[0], c->arg[1], c->arg[2] != 0, &c->rng);
+    with_slopes(c);
+}
+
+static void call_rrelu_(call *c)
+{
+    mn_tensor *x = mn_clone(c->t, c->in[0]);
+    c->out[0] = mn_rrelu_(c->t, x, c->arg[0], c->arg[1], c->arg[2] != 0, &c->rng);
+    with_slopes(c);
+}
+
+static void call_rrelu_with(call *c)
+{
+    unsigned bits = (unsigned)c->arg[3];
+    mn_rrelu_opts opts = {.inplace = bits & 1,
+                          .divisor = (bits & 2) != 0,
+                          .per_channel = (bits & 4) != 0,
+                          .recompute = (bits & 8) != 0};
+    mn_tensor *x = opts.inplace ? mn_clone(c->t, c->in[0]) : c->in[0];
+    c->out[0] = mn_rrelu_with(c->t, x, c->arg[0], c->arg[1], c->arg[2] != 0, &c->rng, &opts);
+    with_slopes(c);
+}
+
+CALL(dropout, mn_dropout(t, x[0], a[0], a[1] != 0, &c->rng))
+
+const op_row rows_activation[] = {
+    {"relu", .unary = mn_relu},
+    {"leaky_relu", .scalar = mn_leaky_relu},
+    {"relu_", .other = call_relu_},
+    {"leaky_relu_", .other = call_leaky_relu_},
+    {"prelu", .binary = mn_prelu},
+    {"rrelu", .other = call_rrelu},
+    {"rrelu_", .other = call_rrelu_},
+    {"rrelu_with", .other = call_rrelu_with},
+    {"rrelu_slopes", .no_cases = "the second output of every case of rrelu"},
+    {"softmax", .scalar_dim = mn_softmax},
+    {"log_softmax", .scalar_dim = mn_log_softmax},
+    {"dropout", .other = call_dropout},
+    {0},
+};
