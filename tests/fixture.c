@@ -98,6 +98,19 @@ static double *values(reader *r, const fixture_tensor *x)
     return v;
 }
 
+static void read_args(reader *r, fixture_args *args)
+{
+    for (char *w; (w = word_or_end(r));) {
+        if (*w == '\'') {
+            if (strlen(++w) >= sizeof args->text) bad(r, "a long text");
+            strcpy(args->text, w);
+        } else {
+            if (args->n == FIXTURE_ARGS) bad(r, "too many arguments");
+            args->number[args->n++] = to_number(r, w, MN_F64);
+        }
+    }
+}
+
 static void read_case(reader *r, fixture_case *c)
 {
     const char *name = word(r);
@@ -108,15 +121,7 @@ static void read_case(reader *r, fixture_case *c)
     if ((size_t)snprintf(c->path, sizeof c->path, "%s.%s", name, mn_dtype_name(c->dtype)) >=
         sizeof c->path)
         bad(r, "a long name");
-    for (char *w; (w = word_or_end(r));) {
-        if (*w == '\'') {
-            if (strlen(++w) >= sizeof c->text) bad(r, "a long text");
-            strcpy(c->text, w);
-            continue;
-        }
-        if (c->n_args == FIXTURE_ARGS) bad(r, "too many arguments");
-        c->args[c->n_args++] = to_number(r, w, MN_F64);
-    }
+    read_args(r, &c->args);
 }
 
 static void read_input(reader *r, fixture_case *c)
@@ -211,6 +216,32 @@ static char *read_text(reader *r)
     return text;
 }
 
+/* "step <op> <outputs> <input> ... : <argument> ..." */
+static void read_step(reader *r, fixture_case *c)
+{
+    c->steps = realloc(c->steps, (size_t)(c->n_steps + 1) * sizeof *c->steps);
+    if (!c->steps) bad(r, "out of memory");
+    fixture_step *s = &c->steps[c->n_steps++];
+    *s = (fixture_step){0};
+    const char *op = word(r);
+    if (strlen(op) >= sizeof s->op) bad(r, "a long name");
+    strcpy(s->op, op);
+    s->n_out = (int)to_number(r, word(r), MN_F64);
+    for (char *w; strcmp(w = word(r), ":") != 0;) {
+        if (s->n_in == FIXTURE_INPUTS) bad(r, "too many inputs");
+        s->in[s->n_in++] = (int)to_number(r, w, MN_F64);
+    }
+    read_args(r, &s->args);
+}
+
+static void read_gives(reader *r, fixture_case *c)
+{
+    for (char *w; (w = word_or_end(r));) {
+        if (c->n_gives == FIXTURE_OUTPUTS) bad(r, "too many outputs");
+        c->gives[c->n_gives++] = (int)to_number(r, w, MN_F64);
+    }
+}
+
 static void read_line(reader *r, const char *kind, fixture_case *c)
 {
     if (strcmp(kind, "case") == 0)
@@ -223,6 +254,10 @@ static void read_line(reader *r, const char *kind, fixture_case *c)
         read_gradient(r, c);
     else if (strcmp(kind, "second") == 0)
         read_second(r, c);
+    else if (strcmp(kind, "step") == 0)
+        read_step(r, c);
+    else if (strcmp(kind, "gives") == 0)
+        read_gives(r, c);
     else if (strcmp(kind, "refused") == 0)
         read_refused(r, c);
     else
@@ -265,6 +300,7 @@ void fixture_free(fixture *f)
             free(f->cases[i].in[k].second);
         }
         for (int k = 0; k < FIXTURE_OUTPUTS; k++) free(f->cases[i].out[k].values);
+        free(f->cases[i].steps);
     }
     free(f->cases);
     *f = (fixture){0};

@@ -7,7 +7,7 @@
 
 #include <minnow/tensor.h>
 
-enum { FIXTURE_ARGS = 12, FIXTURE_INPUTS = 4, FIXTURE_OUTPUTS = 4 };
+enum { FIXTURE_ARGS = 12, FIXTURE_INPUTS = 6, FIXTURE_OUTPUTS = 4, FIXTURE_TENSORS = 128 };
 
 /* An input (values, or how to draw them) or an output (the values expected). */
 typedef struct fixture_tensor {
@@ -28,15 +28,33 @@ typedef struct fixture_tensor {
     double second_tolerance, second_floor;
 } fixture_tensor;
 
+/* The arguments of an op. */
+typedef struct fixture_args {
+    int n;
+    double number[FIXTURE_ARGS];
+    char text[64]; /* the one that is a text, or "" */
+} fixture_args;
+
+/* One op of a program. Its inputs are tensors of the program: first its own inputs, then the outputs
+ * of each step. */
+typedef struct fixture_step {
+    char op[32];
+    int n_in, n_out;
+    int in[FIXTURE_INPUTS];
+    fixture_args args;
+} fixture_step;
+
 typedef struct fixture_case {
     char op[32];    /* "add" */
     char path[128]; /* "add.row.f32": the beginning of its streams' names */
     mn_dtype dtype;
-    int n_args, n_in, n_out;
-    double args[FIXTURE_ARGS];
-    char text[64];    /* the argument that is a text, or "" */
-    mn_error refused; /* the error that it ends with, else MN_OK */
-    char says[128];   /* a part of its message */
+    int n_in, n_out;
+    fixture_args args;
+    fixture_step *steps; /* of a program */
+    int n_steps;
+    int n_gives, gives[FIXTURE_OUTPUTS]; /* which of its tensors are the program's outputs */
+    mn_error refused;                    /* the error that it ends with, else MN_OK */
+    char says[128];                      /* a part of its message */
     fixture_tensor in[FIXTURE_INPUTS];
     fixture_tensor out[FIXTURE_OUTPUTS];
 } fixture_case;

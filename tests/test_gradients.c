@@ -148,7 +148,7 @@ static mn_tensor *trial_run(mn_tape *t, mn_tensor *const *leaves, int n, void *u
  * little. */
 static bool tried(const op_row *r, const fixture_case *f)
 {
-    if (strcmp(f->op, r->name) != 0 || f->dtype != MN_F64 || f->refused) return false;
+    if (strcmp(f->op, r->name) != 0 || f->dtype != MN_F64 || f->refused || r->program) return false;
     bool wanted = false, gives = false;
     for (int k = 0; k < f->n_out; k++) {
         gives = gives || f->out[k].grad;
@@ -339,7 +339,8 @@ START_TEST(fused_gradient_agrees_with_the_one_written_with_ops)
             check_versions(r, f, a, MN_F32);
         }
     }
-    ck_assert_msg(!has_gradient || tries >= 2, "%s has %d cases with drawn inputs", r->name, tries);
+    ck_assert_msg(!has_gradient || tries >= 2 || r->program, "%s has %d cases with drawn inputs",
+                  r->name, tries);
 }
 END_TEST
 

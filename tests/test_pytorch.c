@@ -162,7 +162,7 @@ START_TEST(op_and_gradients_agree_with_pytorch)
     int runs = 0;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (!mni_kernels_force(sets[i])) continue;
-        char report[4096] = "";
+        char report[2000] = ""; /* Check takes no more than 4096 */
         int cases = compare_row(r, report, sizeof report);
         mni_kernels_force(NULL);
         ck_assert_msg(r->no_cases ? cases == 0 : cases >= 2, "%s has %d cases", r->name, cases);
@@ -207,19 +207,25 @@ START_TEST(every_op_of_the_headers_has_a_row)
     int found = 0;
     for (size_t i = 0; i < headers.gl_pathc; i++) found += ops_of_header(headers.gl_pathv[i]);
     globfree(&headers);
-    ck_assert_int_eq(found, row_count());
+    ck_assert_int_eq(found, row_count() - 1); /* programs are not in a header */
 }
 END_TEST
 
-int main(void)
+/* test_pytorch [FILE]: the cases of that file, all of one op, instead of those of the project. */
+int main(int argc, char **argv)
 {
-    rows_read(&ops);
     Suite *s = suite_create("pytorch");
     TCase *tc = tcase_create("ops");
     tcase_set_timeout(tc, 60);
+    if (argc > 1) {
+        fixture_read(&ops, argv[1]);
+        rows_only(ops.cases[0].op);
+    } else {
+        rows_read(&ops);
+        tcase_add_test(tc, every_case_has_a_row);
+        tcase_add_test(tc, every_op_of_the_headers_has_a_row);
+    }
     tcase_add_loop_test(tc, op_and_gradients_agree_with_pytorch, 0, row_count());
-    tcase_add_test(tc, every_case_has_a_row);
-    tcase_add_test(tc, every_op_of_the_headers_has_a_row);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

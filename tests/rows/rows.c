@@ -12,8 +12,9 @@ static const struct {
 } families[] = {
     {"activation", rows_activation}, {"create", rows_create},
     {"linalg", rows_linalg},         {"loss", rows_loss},
-    {"pointwise", rows_pointwise},   {"reduce", rows_reduce},
-    {"shape", rows_shape},           {"unary", rows_unary},
+    {"pointwise", rows_pointwise},   {"program", rows_program},
+    {"reduce", rows_reduce},         {"shape", rows_shape},
+    {"unary", rows_unary},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
@@ -41,8 +42,9 @@ int row_count(void)
 
 const op_row *row_find(const char *op)
 {
-    for (int i = 0; row_at(i); i++)
-        if (strcmp(row_at(i)->name, op) == 0) return row_at(i);
+    for (int f = 0; f < FAMILIES; f++)
+        for (const op_row *r = families[f].rows; r->name; r++)
+            if (strcmp(r->name, op) == 0) return r;
     return NULL;
 }
 
@@ -78,9 +80,10 @@ call row_call(const fixture_case *f, mn_tape *t, mn_tensor *const *in)
     return (call){.t = t,
                   .in = in,
                   .n_in = f->n_in,
-                  .arg = f->args,
-                  .n_args = f->n_args,
-                  .text = f->text,
+                  .arg = f->args.number,
+                  .n_args = f->args.n,
+                  .text = f->args.text,
+                  .f = f,
                   .dtype = f->dtype,
                   .rng = fixture_rng(f, "rng")};
 }

@@ -17,6 +17,7 @@ typedef struct call {
     const double *arg;
     int n_args;
     const char *text;
+    const fixture_case *f;
     mn_dtype dtype;
     mn_rng rng;
     mn_tensor *out[FIXTURE_OUTPUTS]; /* set by the row */
@@ -36,6 +37,8 @@ typedef struct op_row {
     loss_fn loss; /* the argument is the reduction */
     void (*other)(call *);
     const char *no_cases; /* why it has none */
+    /* A program of many ops: finite differences say too little. */
+    bool program;
     /* Where two elements are equal is a kink: finite differences need distinct ones. */
     bool distinct;
 } op_row;
@@ -61,7 +64,7 @@ ints row_ints(const call *c, int first);
 
 /* Each ends with a row without a name. */
 extern const op_row rows_activation[], rows_create[], rows_linalg[], rows_loss[], rows_pointwise[],
-    rows_reduce[], rows_shape[], rows_unary[];
+    rows_program[], rows_reduce[], rows_shape[], rows_unary[];
 
 /* From now on there are only rows whose names begin so: for trying one op alone. */
 void rows_only(const char *beginning);

@@ -1,0 +1,486 @@
+#!/usr/bin/env python3
+"""Random programs of 1 to 20 ops, run by minnow and by PyTorch from the same inputs and compared: values,
+gradients, and for some second gradients.
+
+    python tests/fuzz.py BUILD [--programs 10000] [--seed 1]    # BUILD: where ./run test built, build/release
+    python tests/fuzz.py --record                               # writes the 200 that ./run test runs
+
+Needs torch 2.13 and numpy. The PyTorch functions are those of the fixtures, so an op joins by having cases
+there and a line in OPS, which says what arguments it can be given. A program is kept only where a small
+change of its inputs changes its results little: what is left is decided by the ops, not by rounding.
+"""
+import argparse
+import importlib
+import math
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import warnings
+
+TESTS = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS / "fixtures"))
+
+import cases  # noqa: E402
+from cases import F32, F64, LINES, NAMES, Rng, U, torch  # noqa: E402
+
+MOST_ELEMENTS, MOST_DIMS, MOST_VALUE, MOST_INPUTS, MOST_STEPS = 48, 5, 100.0, 6, 20
+LAYOUTS = [cases.row, cases.row, cases.transposed, cases.narrowed, cases.strided]
+
+
+# ---- a program being made ----
+
+class Impossible(Exception):
+    """The op cannot be used here; another one is tried."""
+
+
+class Program:
+    """Inputs and steps; `tensors` has the values so far, in f64 or f32 as the program."""
+
+    def __init__(self, name, dtype, random_source):
+        self.name, self.dtype, self.random = name, dtype, random_source
+        self.path = f"{name}.{NAMES[dtype]}"
+        self.inputs, self.steps, self.tensors = [], [], []
+
+    def input(self, shape):
+        """The number of a new input. All are made before the first step."""
+        spec = U(*shape, layout=self.random.choice(LAYOUTS))
+        self.inputs.append(spec)
+        self.tensors.append(self.draw(len(self.inputs) - 1))
+        return len(self.inputs) - 1
+
+    def draw(self, i, perturb=0.0):
+        spec = self.inputs[i]
+        values = spec.values(Rng(f"{self.path}/in{i}"), self.dtype)
+        if perturb:
+            noise = torch.rand(values.shape, dtype=F64, generator=torch.Generator().manual_seed(i)) * 2 - 1
+            values = (values.to(F64) * (1 + perturb * noise) + perturb * noise).to(self.dtype)
+        return cases.arrange(values, spec.layout).requires_grad_(spec.grad)
+
+    def step(self, op, numbers, args=()):
+        results = apply(op, [self.tensors[i] for i in numbers], args)
+        for y in results:
+            usable(y)
+        self.steps.append((op, numbers, args, len(results)))
+        self.tensors += results
+
+    def unused_inputs(self):
+        return set(range(len(self.inputs))).difference(*(numbers for _, numbers, _, _ in self.steps))
+
+    def run(self, perturb=0.0):
+        """Every tensor of the program, anew."""
+        tensors = [self.draw(i, perturb) for i in range(len(self.inputs))]
+        for op, numbers, args, _ in self.steps:
+            tensors += apply(op, [tensors[i] for i in numbers], args)
+        return tensors
+
+
+def apply(op, tensors, args):
+    results = cases.FUNCTIONS[op](*tensors, *args)
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def usable(y):
+    if y.numel() > MOST_ELEMENTS or y.dim() > MOST_DIMS:
+        raise Impossible
+    if y.dtype.is_floating_point and y.numel() and not y.detach().abs().max() <= MOST_VALUE:
+        raise Impossible
+
+
+# ---- choosing operands and arguments ----
+
+class Chooser:
+    """What OPS are written with: each method gives the number of a tensor or an argument, at random."""
+
+    def __init__(self, program):
+        self.p, self.random = program, program.random
+
+    def any(self, good=lambda x: True):
+        """A tensor for which `good` holds; the later ones, and inputs not yet used, more often."""
+        fitting = [i for i, x in enumerate(self.p.tensors) if good(x)]
+        if not fitting:
+            raise Impossible
+        unused = self.p.unused_inputs().intersection(fitting)
+        if unused and self.random.random() < 0.5:
+            return self.random.choice(sorted(unused))
+        return fitting[max(self.random.randrange(len(fitting)) for _ in range(2))]
+
+    def of(self, i):
+        return self.p.tensors[i]
+
+    def float(self, dims=0, low=-math.inf, high=math.inf, away=0.0):
+        """Of the program's dtype, at least `dims` dimensions, values in [low, high], none nearer to 0."""
+        def good(x):
+            if x.dtype != self.p.dtype or x.dim() < dims:
+                return False
+            v = x.detach()
+            return not v.numel() or bool((v >= low).all() and (v <= high).all() and (v.abs() >= away).all())
+        return self.any(good)
+
+    def distinct(self, dims=0):
+        """Floating, without elements that are close to each other."""
+        def good(x):
+            if x.dtype != self.p.dtype or x.dim() < dims or not x.numel():
+                return False
+            v = x.detach().flatten().sort().values
+            return v.numel() < 2 or bool((v[1:] - v[:-1]).min() > 1e-3)
+        return self.any(good)
+
+    def typed(self, dtype, dims=0):
+        return self.any(lambda x: x.dtype == dtype and x.dim() >= dims)
+
+    def partner(self, i, **limits):
+        """Another tensor of i's dtype that broadcasts with it."""
+        x = self.of(i)
+
+        def fits(y):
+            return self.broadcasts(x.shape, y.shape)
+        j = self.float(**limits) if x.dtype == self.p.dtype else self.typed(x.dtype)
+        if not fits(self.of(j)):
+            j = self.any(lambda y: y.dtype == x.dtype and fits(y))
+            if limits and not self.within(j, **limits):
+                raise Impossible
+        return j
+
+    def within(self, j, low=-math.inf, high=math.inf, away=0.0):
+        v = self.of(j).detach()
+        return bool((v >= low).all() and (v <= high).all() and (v.abs() >= away).all())
+
+    def broadcasts(self, a, b):
+        """Whether two shapes do."""
+        return all(m == n or m == 1 or n == 1 for m, n in zip(reversed(a), reversed(b)))
+
+    def like(self, i):
+        """A tensor of i's dtype and shape."""
+        x = self.of(i)
+        return self.any(lambda y: y.dtype == x.dtype and y.shape == x.shape)
+
+    def dim(self, i):
+        n = self.of(i).dim()
+        if n == 0:
+            raise Impossible
+        return self.random.randrange(-n, n)
+
+    def dims(self, i):
+        """One or more distinct dimensions."""
+        n = self.of(i).dim()
+        if n == 0:
+            raise Impossible
+        return tuple(self.random.sample(range(n), self.random.randint(1, n)))
+
+    def size(self, i, dim):
+        return self.of(i).shape[dim]
+
+    def flag(self):
+        return self.random.randrange(2)
+
+    def int(self, low, high):
+        return self.random.randint(low, high)
+
+    def number(self, low=-2.0, high=2.0):
+        return round(self.random.uniform(low, high), 3)
+
+    def split(self, n):
+        """Sizes whose product is n."""
+        sizes = []
+        while n > 1 and len(sizes) < 3:
+            size = self.random.choice([d for d in range(1, n + 1) if n % d == 0])
+            sizes.append(size)
+            n //= size
+        return tuple(sizes + [n])
+
+
+def plain(**limits):
+    return lambda c: ([c.float(**limits)], ())
+
+
+def pair(**second):
+    def make(c):
+        a = c.float()
+        return [a, c.partner(a, **second)], ()
+    return make
+
+
+def with_number(low=-2.0, high=2.0, **limits):
+    return lambda c: ([c.float(**limits)], (c.number(low, high),))
+
+
+def over_dims(pick=Chooser.float, **limits):
+    def make(c):
+        x = pick(c, dims=1, **limits)
+        return [x], (c.flag(), *c.dims(x))
+    return make
+
+
+def along(pick=Chooser.float, **limits):
+    def make(c):
+        x = pick(c, dims=1, **limits)
+        return [x], (c.dim(x),)
+    return make
+
+
+def along_kept(pick=Chooser.float):
+    def make(c):
+        x = pick(c, dims=1)
+        return [x], (c.dim(x), c.flag())
+    return make
+
+
+def matmul(c):
+    a = c.float(dims=1)
+    k = c.size(a, -1)
+    b = c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 1 and y.shape[-2 if y.dim() > 1 else -1] == k
+              and c.broadcasts(c.of(a).shape[:-2], y.shape[:-2]))
+    return [a, b], ()
+
+
+def linear(c):
+    x = c.float(dims=1)
+    w = c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 2 and y.shape[1] == c.size(x, -1))
+    return [x, w], ()
+
+
+def reshape(c):
+    x = c.any()
+    return [x], c.split(c.of(x).numel()) if c.of(x).numel() else (0, 3)
+
+
+def flatten(c):
+    x = c.any(lambda y: y.dim() > 0)
+    first = c.int(0, c.of(x).dim() - 1)
+    return [x], (first, c.int(first, c.of(x).dim() - 1))
+
+
+def permute(c):
+    x = c.any(lambda y: y.dim() > 0)
+    return [x], tuple(c.random.sample(range(c.of(x).dim()), c.of(x).dim()))
+
+
+def transpose(c):
+    x = c.any(lambda y: y.dim() > 0)
+    return [x], (c.dim(x), c.dim(x))
+
+
+def expand(c):
+    x = c.any()
+    sizes = [c.int(1, 3) if n == 1 else n for n in c.of(x).shape]
+    return [x], tuple([c.int(1, 3)] * c.flag() + sizes)
+
+
+def narrow(c):
+    x = c.any(lambda y: y.dim() > 0)
+    d = c.dim(x)
+    start = c.int(0, c.size(x, d))
+    return [x], (d, start, c.int(0, c.size(x, d) - start))
+
+
+def cat(c):
+    x = c.any(lambda y: y.dim() > 0)
+    return [x, c.like(x), c.like(x)][:c.int(1, 3)], (c.dim(x),)
+
+
+# op -> how it is used: Chooser -> (tensors, arguments)
+OPS = {
+    "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
+    "add_scalar": with_number(), "sub_scalar": with_number(), "mul_scalar": with_number(),
+    "div_scalar": with_number(0.5, 2.0),
+    "eq": pair(), "gt": pair(), "gt_scalar": with_number(),
+    "neg": plain(), "exp": plain(high=4), "log": plain(low=0.1), "sqrt": plain(low=0.1),
+    "sigmoid": plain(), "tanh": plain(),
+    "matmul": matmul, "linear": linear,
+    "sum": plain(), "mean": plain(), "sum_dim": over_dims(), "mean_dim": over_dims(),
+    "max": lambda c: ([c.distinct()], ()), "max_dim": along_kept(Chooser.distinct),
+    "argmax": lambda c: ([c.distinct()], ()), "argmax_dim": along_kept(Chooser.distinct),
+    "reshape": reshape, "flatten": flatten, "transpose": transpose, "permute": permute, "expand": expand,
+    "narrow": narrow, "cat": cat, "contiguous": lambda c: ([c.any()], ()), "clone": lambda c: ([c.any()], ()),
+    "relu": plain(), "leaky_relu": with_number(0.0, 1.0),
+    "softmax": along(), "log_softmax": along(),
+    "mse_loss": lambda c: ((lambda x: ([x, c.like(x)], (c.int(0, 2),)))(c.float())),
+}
+
+
+# ---- programs ----
+
+def shapes(source, count):
+    """Shapes for the inputs that often fit each other."""
+    n = [source.randint(1, 4) for _ in range(3)]
+    some = [tuple(n), tuple(n[1:]), tuple(n[2:]), (n[1], n[2]), (n[2], n[1]), (n[0], 1, n[2]), (n[1], 1),
+            (n[2], n[2]), ()]
+    if source.random() < 0.05:
+        some.append((0, n[2]))
+    return [source.choice(some) for _ in range(count)]
+
+
+def attempt(name, dtype, source):
+    p = Program(name, dtype, source)
+    wanted, tries = source.randint(1, MOST_STEPS), 0
+    for shape in shapes(source, min(MOST_INPUTS, source.randint(1, 1 + wanted))):
+        p.input(shape)
+    while len(p.steps) < wanted and tries < 200:
+        tries += 1
+        op = source.choice(list(OPS))
+        try:
+            numbers, args = OPS[op](Chooser(p))
+            p.step(op, numbers, args)
+        except Impossible:
+            pass
+    return None if p.unused_inputs() or not p.steps else p
+
+
+def outputs_of(p):
+    """Up to three results that no step uses, floating ones first: what the program is for."""
+    used = {i for _, numbers, _, _ in p.steps for i in numbers}
+    last = [i for i in range(len(p.inputs), len(p.tensors)) if i not in used]
+    return sorted(last, key=lambda i: (not p.tensors[i].requires_grad, -i))[:3]
+
+
+def differentiate(p, tensors, gives, second):
+    """Gradients of the inputs, None where none flows, and second gradients."""
+    inputs = tensors[:len(p.inputs)]
+    ys = [(k, tensors[i]) for k, i in enumerate(gives) if tensors[i].requires_grad]
+    if not ys:
+        return [None] * len(inputs), None
+    vs = [Rng(f"{p.path}/cotangent{k}").uniform(tuple(y.shape), y.dtype, -1.0, 1.0) for k, y in ys]
+    gs = torch.autograd.grad([y for _, y in ys], inputs, vs, create_graph=second, allow_unused=True)
+    if not second:
+        return gs, None
+    weighted = sum((g * Rng(f"{p.path}/weight{i}").uniform(tuple(g.shape), g.dtype, -1.0, 1.0)).sum().to(F64)
+                   for i, g in enumerate(gs) if g is not None)
+    if not isinstance(weighted, torch.Tensor) or not weighted.requires_grad:
+        return gs, [None] * len(inputs)
+    return gs, torch.autograd.grad(weighted, inputs, allow_unused=True)
+
+
+def change(a, b):
+    """How much two results differ, relative to their size; infinite where they cannot be compared."""
+    if a is None or b is None:
+        return 0.0 if a is b else math.inf
+    if not a.dtype.is_floating_point:
+        return 0.0 if torch.equal(a, b) else math.inf
+    a, b = a.detach().to(F64), b.detach().to(F64)
+    if a.shape != b.shape or not torch.isfinite(a).all() or not torch.isfinite(b).all():
+        return math.inf
+    return float(((a - b).abs() / (a.abs() + 1)).max()) if a.numel() else 0.0
+
+
+def write_program(p, second):
+    """Appends the program to LINES; False when its results hang on rounding."""
+    step = 1e-9 if p.dtype == F64 else 1e-5
+    gives = outputs_of(p)
+    gs, hs = differentiate(p, p.tensors, gives, second)
+    unused = [i for i, g in enumerate(gs) if g is None]
+    moved = p.run(step)
+    gs2, hs2 = differentiate(p, moved, gives, second)
+    changes = [change(p.tensors[i], moved[i]) for i in gives] + [change(a, b) for a, b in zip(gs, gs2)]
+    if hs:
+        changes += [change(a, b) for a, b in zip(hs, hs2)]
+    growth = max(changes) / step
+    if not growth < (1e4 if p.dtype == F64 else 200):
+        return False
+    for i in unused:
+        p.inputs[i].grad = False
+    # where large numbers cancel, the rest is no more exact than they were
+    size = max([1.0] + [float(x.detach().abs().max()) for x in [*p.tensors, *gs, *(hs or [])]
+                        if x is not None and x.dtype == p.dtype and x.numel()])
+    tolerance = (20 * max(growth, 50 if p.dtype == F64 else 10), round(size))
+    LINES.append(f"case {p.name} {NAMES[p.dtype]}")
+    for i, spec in enumerate(p.inputs):
+        LINES.append(" ".join(["in", "grad" if spec.grad else "const", NAMES[p.dtype], cases.shape_text(spec.shape),
+                               cases.layout_text(spec.layout), spec.source(None)]))
+    for op, numbers, args, n_out in p.steps:
+        LINES.append(" ".join(["step", op, str(n_out), *map(str, numbers), ":", *map(cases.argument, args)]))
+    LINES.append(" ".join(["gives", *map(str, gives)]))
+    for i in gives:
+        y = p.tensors[i]
+        exact = not y.dtype.is_floating_point
+        LINES.append(" ".join(["out", NAMES[y.dtype], cases.shape_text(y.shape), "row" if y.requires_grad and
+                               len(unused) < len(gs) else "-"]
+                              + (["0", "0"] if exact else cases.tolerance(tolerance, y.dtype)) + cases.numbers(y)))
+    for i, g in enumerate(gs):
+        if g is not None:
+            LINES.append(" ".join(["gradient", str(i)] + cases.tolerance(tolerance, g.dtype) + cases.numbers(g)))
+    for i, h in enumerate(hs or []):
+        if gs[i] is not None:
+            zero = h is None or not h.count_nonzero()
+            LINES.append(" ".join(["second", str(i)] + cases.tolerance(tolerance, p.dtype)
+                                  + (["zero"] if zero else cases.numbers(h))))
+    return True
+
+
+def make(seed, first, count):
+    """Appends the programs `first` ... of the seed to LINES until there are `count`; the next number."""
+    made = 0
+    while made < count:
+        source = random.Random(f"{seed}/{first}")
+        dtype = F64 if source.random() < 0.7 else F32
+        p = attempt(f"program.s{seed}_{first}", dtype, source)
+        first += 1
+        if p and write_program(p, second=source.random() < 0.5):
+            made += 1
+    return first
+
+
+def usage():
+    """How often each op stands in LINES."""
+    counts = dict.fromkeys(OPS, 0)
+    for line in LINES:
+        if line.startswith("step "):
+            counts[line.split()[1]] += 1
+    return counts
+
+
+def prepare():
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    compute, cases.one_case = cases.one_case, lambda *_: None  # only which function belongs to which op
+    refuse, cases.refuse = cases.refuse, lambda *_, **__: None
+    for path in sorted((TESTS / "fixtures").glob("*.py")):
+        if path.stem not in ("cases", "generate", "curves", "program"):
+            importlib.import_module(path.stem).cases()
+    cases.one_case, cases.refuse = compute, refuse
+    missing = [op for op in OPS if op not in cases.FUNCTIONS]
+    if missing:
+        sys.exit(f"fuzz.py: no cases for {', '.join(missing)}")
+
+
+def compare(build, programs, seed):
+    """0 when minnow agrees on every program."""
+    differ = first = done = 0
+    counts = dict.fromkeys(OPS, 0)
+    while done < programs:
+        LINES.clear()
+        some = min(500, programs - done)
+        first = make(seed, first, some)
+        done += some
+        for op, n in usage().items():
+            counts[op] += n
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as f:
+            f.write("# programs\n" + "\n".join(LINES) + "\n")
+            f.flush()
+            run = subprocess.run([f"{build}/tests/test_pytorch", f.name], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        if run.returncode:
+            differ += max(1, run.stdout.count("\n  program."))
+            print(run.stdout)
+        print(f"{done} programs, {differ} differ", flush=True)
+    print("uses of each op: " + ", ".join(f"{op} {n}" for op, n in sorted(counts.items(), key=lambda x: x[1])))
+    return differ != 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", nargs="?", default="build/release")
+    parser.add_argument("--programs", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
+    prepare()
+    if options.record:
+        cases.write(TESTS / "fixtures" / "program.txt", lambda: make(0, 0, 200))
+        return 0
+    return compare(options.build, options.programs, options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
