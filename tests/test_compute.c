@@ -163,7 +163,7 @@ static double rounded(double x, mn_dtype dtype)
 
 /* ---- pointwise ---- */
 
-/* The twins are the list itself, in double and one element at a time. What it says is right is for
+/* The twins are the lists themselves, in double and one element at a time. What it says is right is for
  * the tests of the ops; that each kernel computes it, on any layout, is for these. */
 typedef double T;
 #define MNI_UNARY(name, types, ...)                                                                \
@@ -180,6 +180,7 @@ typedef double T;
     }
 #define MNI_COMPARE MNI_BINARY
 #define MNI_TEST MNI_UNARY
+#include "tensor/kernels/plain.def"
 #include "tensor/kernels/pointwise.def"
 #undef MNI_UNARY
 #undef MNI_BINARY
@@ -188,25 +189,28 @@ typedef double T;
 
 typedef struct kernel {
     const char *name;
-    size_t row; /* in the table */
+    const void *plain; /* its row, for plain.def */
+    size_t row;        /* else where it is in the table of an instruction set */
     double (*unary)(double x, const double *p);
     double (*binary)(double a, double b, const double *p);
     bool to_bool;
 } kernel;
 
-#define ROW(name) offsetof(mni_kernel_table, name)
-
 static const kernel kernels[] = {
+#define ROW(name) mni_plain.name, 0
 #define MNI_UNARY(name, types, ...) {#name, ROW(name), twin_##name, NULL, false},
 #define MNI_BINARY(name, types, ...) {#name, ROW(name), NULL, twin_##name, false},
 #define MNI_COMPARE(name, types, ...) {#name, ROW(name), NULL, twin_##name, true},
 #define MNI_TEST(name, types, ...) {#name, ROW(name), twin_##name, NULL, true},
+#include "tensor/kernels/plain.def"
+#undef ROW
+#define ROW(name) NULL, offsetof(mni_kernel_table, name)
 #include "tensor/kernels/pointwise.def"
 };
 
 static const void *row_of(const kernel *k)
 {
-    return (const char *)mni_kernels() + k->row;
+    return k->plain ? k->plain : (const char *)mni_kernels() + k->row;
 }
 
 static bool has(const kernel *k, mn_dtype dtype)

@@ -3,7 +3,8 @@
  *
  * The *_isa.c files of this folder are compiled once for each instruction set; each build fills a
  * table, and mni_kernels() returns the best one that this processor runs. A pointwise kernel is one
- * line of pointwise.def. All strides here are in elements; 0 broadcasts.
+ * line of pointwise.def, or of plain.def when it is slow or rare enough to be compiled once for
+ * all. All strides here are in elements; 0 broadcasts.
  */
 #ifndef MNI_KERNELS_H
 #define MNI_KERNELS_H
@@ -73,18 +74,16 @@ typedef struct mni_product {
 
 typedef void (*mni_product_fn)(const mni_product *p);
 
-typedef struct mni_kernel_table {
-    const char *name; /* "avx512", "avx2", "baseline", "neon" */
-    /* indexed by the inputs' dtype; NULL where the dtype is not supported */
+/* ---- the tables: kernels are indexed by the inputs' dtype; NULL where it is not supported ---- */
+
 #define MNI_UNARY(name, types, expression) mni_unary_fn name[MNI_DTYPES];
 #define MNI_BINARY(name, types, expression) mni_binary_fn name[MNI_DTYPES];
 #define MNI_COMPARE(name, types, expression) mni_binary_fn name[MNI_DTYPES]; /* y is bool */
 #define MNI_TEST(name, types, expression) mni_unary_fn name[MNI_DTYPES];     /* y is bool */
+
+typedef struct mni_kernel_table {
+    const char *name; /* "avx512", "avx2", "baseline", "neon" */
 #include "tensor/kernels/pointwise.def"
-#undef MNI_UNARY
-#undef MNI_BINARY
-#undef MNI_COMPARE
-#undef MNI_TEST
     mni_unary_fn copy[MNI_DTYPES][MNI_DTYPES]; /* [to][from] */
     mni_sum_fn sum[MNI_DTYPES];
     mni_sum_end_fn sum_end[MNI_DTYPES]; /* by the cascade's type */
@@ -94,6 +93,18 @@ typedef struct mni_kernel_table {
     mni_rrelu_fn rrelu[MNI_DTYPES];
     mni_product_fn product[MNI_DTYPES];
 } mni_kernel_table;
+
+/* What is compiled once: no instruction set makes it faster. */
+typedef struct mni_plain_table {
+#include "tensor/kernels/plain.def"
+} mni_plain_table;
+
+#undef MNI_UNARY
+#undef MNI_BINARY
+#undef MNI_COMPARE
+#undef MNI_TEST
+
+extern const mni_plain_table mni_plain;
 
 /* The table for this processor, chosen at the first call. */
 const mni_kernel_table *mni_kernels(void);

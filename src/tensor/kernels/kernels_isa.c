@@ -8,11 +8,6 @@
 #include <string.h>
 #include <tgmath.h>
 
-#define FLOATS(M, ...) M(F32, float, __VA_ARGS__) M(F64, double, __VA_ARGS__)
-#define NUMBERS(M, ...)                                                                            \
-    FLOATS(M, __VA_ARGS__) M(I64, int64_t, __VA_ARGS__) M(U8, uint8_t, __VA_ARGS__)
-#define ALL(M, ...) NUMBERS(M, __VA_ARGS__) M(BOOL, bool, __VA_ARGS__)
-
 /* ---- e^x ---- */
 
 /* f32 in a form that compilers vectorise: x = n ln 2 + r, e^x = 2^n e^r, with the polynomial for
@@ -54,73 +49,8 @@ static inline double exp_f64(double x)
 
 /* ---- pointwise ---- */
 
-#define UNARY_FN(id, type, result, name, ...)                                                      \
-    static void name##_##id(int64_t n, const void *xv, int64_t sx, void *yv, int64_t sy,           \
-                            const double *restrict numbers)                                        \
-    {                                                                                              \
-        typedef type T;                                                                            \
-        const T *xs = xv;                                                                          \
-        result *ys = yv;                                                                           \
-        const double p = numbers ? numbers[0] : 0;                                                 \
-        (void)p;                                                                                   \
-        if (sx == 1 && sy == 1) {                                                                  \
-            MNI_INDEPENDENT                                                                        \
-            for (int64_t i = 0; i < n; i++) {                                                      \
-                const T x = xs[i];                                                                 \
-                ys[i] = __VA_ARGS__;                                                               \
-            }                                                                                      \
-        } else {                                                                                   \
-            for (int64_t i = 0; i < n; i++) {                                                      \
-                const T x = xs[i * sx];                                                            \
-                ys[i * sy] = __VA_ARGS__;                                                          \
-            }                                                                                      \
-        }                                                                                          \
-    }
-
-#define BINARY_LOOP(ia, ib, iy, ...)                                                               \
-    for (int64_t i = 0; i < n; i++) {                                                              \
-        const T a = as[ia], b = bs[ib];                                                            \
-        ys[iy] = __VA_ARGS__;                                                                      \
-    }
-
-/* Besides the general loop: everything contiguous, and one side a constant over the run. */
-#define BINARY_FN(id, type, result, name, ...)                                                     \
-    static void name##_##id(int64_t n, const void *av, int64_t sa, const void *bv, int64_t sb,     \
-                            void *yv, int64_t sy, const double *restrict numbers)                  \
-    {                                                                                              \
-        typedef type T;                                                                            \
-        const T *as = av, *bs = bv;                                                                \
-        result *ys = yv;                                                                           \
-        const double p = numbers ? numbers[0] : 0;                                                 \
-        (void)p;                                                                                   \
-        if (sa == 1 && sb == 1 && sy == 1) {                                                       \
-            MNI_INDEPENDENT                                                                        \
-            BINARY_LOOP(i, i, i, __VA_ARGS__)                                                      \
-        } else if (sa == 1 && sb == 0 && sy == 1) {                                                \
-            MNI_INDEPENDENT                                                                        \
-            BINARY_LOOP(i, 0, i, __VA_ARGS__)                                                      \
-        } else if (sa == 0 && sb == 1 && sy == 1) {                                                \
-            MNI_INDEPENDENT                                                                        \
-            BINARY_LOOP(0, i, i, __VA_ARGS__)                                                      \
-        } else {                                                                                   \
-            BINARY_LOOP(i *sa, i *sb, i *sy, __VA_ARGS__)                                          \
-        }                                                                                          \
-    }
-
-#define UNARY_OF_T(id, type, name, ...) UNARY_FN(id, type, type, name, __VA_ARGS__)
-#define UNARY_OF_BOOL(id, type, name, ...) UNARY_FN(id, type, bool, name, __VA_ARGS__)
-#define BINARY_OF_T(id, type, name, ...) BINARY_FN(id, type, type, name, __VA_ARGS__)
-#define BINARY_OF_BOOL(id, type, name, ...) BINARY_FN(id, type, bool, name, __VA_ARGS__)
-
-#define MNI_UNARY(name, types, ...) types(UNARY_OF_T, name, __VA_ARGS__)
-#define MNI_BINARY(name, types, ...) types(BINARY_OF_T, name, __VA_ARGS__)
-#define MNI_COMPARE(name, types, ...) types(BINARY_OF_BOOL, name, __VA_ARGS__)
-#define MNI_TEST(name, types, ...) types(UNARY_OF_BOOL, name, __VA_ARGS__)
-#include "tensor/kernels/pointwise.def"
-#undef MNI_UNARY
-#undef MNI_BINARY
-#undef MNI_COMPARE
-#undef MNI_TEST
+#define MNI_KERNEL_LIST "tensor/kernels/pointwise.def"
+#include "tensor/kernels/pointwise.h"
 
 /* ---- conversions: copy_F32_from_U8 and so on ---- */
 
@@ -324,15 +254,10 @@ SOFTMAX_FN(F64, double)
 
 extern const mni_kernel_table MNI_FOR_ISA(mni_kernels);
 
-#define ENTRY(id, type, name) [MN_##id] = name##_##id,
 #define COPY_ENTRY(id, type, to) [MN_##id] = copy_##to##_from_##id,
 
 const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .name = MNI_STRING(MNI_ISA),
-#define MNI_UNARY(op, types, ...) .op = {types(ENTRY, op)},
-#define MNI_BINARY(op, types, ...) .op = {types(ENTRY, op)},
-#define MNI_COMPARE(op, types, ...) .op = {types(ENTRY, op)},
-#define MNI_TEST(op, types, ...) .op = {types(ENTRY, op)},
 #include "tensor/kernels/pointwise.def"
     .copy = {[MN_F32] = {ALL(COPY_ENTRY, F32)},
              [MN_F64] = {ALL(COPY_ENTRY, F64)},
