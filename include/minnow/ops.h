@@ -22,5 +22,6 @@
 #include <minnow/ops/pointwise.h>
 #include <minnow/ops/reduce.h>
 #include <minnow/ops/shape.h>
+#include <minnow/ops/unary.h>
 
 #endif

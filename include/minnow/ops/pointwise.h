@@ -1,5 +1,5 @@
 /*
- * minnow/ops/pointwise.h: arithmetic, comparisons and functions of one number, element by element.
+ * minnow/ops/pointwise.h: arithmetic and comparisons, element by element.
  * What all ops share is in minnow/ops.h.
  */
 #ifndef MINNOW_OPS_POINTWISE_H
@@ -29,15 +29,6 @@ MN_API mn_tensor *mn_div_scalar(mn_tape *t, mn_tensor *x, double s); /* x / s; f
 MN_API mn_tensor *mn_eq(mn_tape *t, mn_tensor *a, mn_tensor *b);    /* a == b */
 MN_API mn_tensor *mn_gt(mn_tape *t, mn_tensor *a, mn_tensor *b);    /* a > b */
 MN_API mn_tensor *mn_gt_scalar(mn_tape *t, mn_tensor *x, double s); /* x > s */
-
-/* ---- pointwise functions; floating, neg also i64 and u8 ---- */
-
-MN_API mn_tensor *mn_neg(mn_tape *t, mn_tensor *x);     /* -x */
-MN_API mn_tensor *mn_exp(mn_tape *t, mn_tensor *x);     /* e^x */
-MN_API mn_tensor *mn_log(mn_tape *t, mn_tensor *x);     /* ln x */
-MN_API mn_tensor *mn_sqrt(mn_tape *t, mn_tensor *x);    /* x^(1/2) */
-MN_API mn_tensor *mn_sigmoid(mn_tape *t, mn_tensor *x); /* 1 / (1 + e^-x) */
-MN_API mn_tensor *mn_tanh(mn_tape *t, mn_tensor *x);    /* (e^x - e^-x) / (e^x + e^-x) */
 
 #ifdef __cplusplus
 }
