@@ -33,6 +33,8 @@ SIGNATURE = re.compile(r"^static [^;{}=#]*?\b(\w+)\(([^;{}]*)\)\n\{\n(.*?)^\}\n"
 # Mutants that are no change at all, and why.
 SAME = {
     "pointwise.c:add_backward:swap": "both gradients are gy",
+    "unary.c:step_backward:gx[0] negated": "0 stays 0",
+    "unary.c:step_backward:gx[0] doubled": "0 stays 0",
     "matmul.c:matmul_backward_fast:mn_saved(n, 1) -> mn_saved(n, 0) #1":
         "where B wants no gradient, B is saved in both places",
 }
@@ -42,7 +44,10 @@ CALLS = [
     ("mn_mul(", "mn_add("), ("mn_div(", "mn_mul("), ("mn_add(", "mn_sub("), ("mn_sub(", "mn_add("),
     ("mn_neg(", None), ("mn_exp(", None), ("mn_relu(", None), ("mn_transpose(", None),
     ("mn_mul_scalar(", None), ("mn_div_scalar(", None), ("mn_add_scalar(", None),
-    ("transposed(", None), ("mn_expand(", None),
+    ("transposed(", None), ("mn_expand(", None), ("mn_square(", None), ("mn_rsqrt(", "mn_sqrt("),
+    ("mn_sign(", None), ("mn_sin(", "mn_cos("), ("mn_cos(", "mn_sin("), ("mn_sinh(", "mn_cosh("),
+    ("mn_cosh(", "mn_sinh("), ("mn_sigmoid(", "mn_tanh("), ("square_plus(", None),
+    ("one_minus_square(", None),
 ]
 # And other text -> what to put in its place.
 TOKENS = [
