@@ -232,7 +232,7 @@ START_TEST(mnist_names_what_is_missing)
     ck_assert_int_eq(mn_dataset_size(d), 2);
     mn_dataset_free(d);
 
-    ck_assert_ptr_null(mn_data_mnist(directory, (mn_split)2));
+    ck_assert_ptr_null(mn_data_mnist(directory, (mn_data_split)2));
     ck_assert_str_eq(mn_last_message(), "mn_data_mnist: there is no split 2");
     ck_assert_ptr_null(mn_data_mnist(NULL, MN_SPLIT_TRAIN));
     ck_assert_str_eq(mn_last_message(), "mn_data_mnist: the directory is NULL");
@@ -397,7 +397,7 @@ START_TEST(mnist_is_mnist)
     static const int64_t first[2][5] = {{5, 0, 4, 1, 9}, {7, 2, 1, 0, 4}};
     static const double mean[2] = {0.130660, 0.132515};
     for (int split = 0; split < 2; split++) {
-        mn_dataset *d = mn_data_mnist(MNI_MNIST_DIR, (mn_split)split);
+        mn_dataset *d = mn_data_mnist(MNI_MNIST_DIR, (mn_data_split)split);
         ck_assert_msg(d != NULL, "%s", mn_last_message());
         int64_t shape[MN_MAX_DIMS], seen = 0, pixels = 0;
         ck_assert_int_eq(mn_dataset_size(d), sizes[split]);

@@ -20,13 +20,13 @@ typedef struct mn_batch {
     int64_t size; /* samples in it */
 } mn_batch;
 
-typedef enum mn_split { MN_SPLIT_TRAIN = 0, MN_SPLIT_TEST } mn_split;
+typedef enum mn_data_split { MN_SPLIT_TRAIN = 0, MN_SPLIT_TEST } mn_data_split;
 
 /* MNIST, or any data set in its layout: in `directory`, the files train-images-idx3-ubyte and
  * train-labels-idx1-ubyte (t10k-... for the test split), each plain or with .gz. Samples: input
  * [1, H, W] f32 in [0, 1] (byte / 255), target [] i64. LeCun, Cortes, Burges, "The MNIST database
  * of handwritten digits", 1998. */
-MN_API mn_dataset *mn_data_mnist(const char *directory, mn_split split);
+MN_API mn_dataset *mn_data_mnist(const char *directory, mn_data_split split);
 
 /* The same from two files by name. images: IDX with 3 dimensions of unsigned bytes; labels: IDX
  * with 1. Errors name the file: missing, not IDX, wrong type or rank, shorter or longer than its

@@ -333,7 +333,7 @@ static bool find(const char *directory, const char *name, char path[PATH_SIZE])
 
 /* ---- public ---- */
 
-mn_dataset *mn_data_mnist(const char *directory, mn_split split)
+mn_dataset *mn_data_mnist(const char *directory, mn_data_split split)
 {
     static const char *const names[2][2] = {
         {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
