@@ -3,32 +3,64 @@
  */
 #include "rows/rows.h"
 
-static void call_reshape(call *c)
-{
-    ints shape = row_ints(c, 0);
-    c->out[0] = mn_reshape(c->t, c->in[0], shape.n, shape.as_i64);
-}
+/* The arguments from number `first` on are a list of 64-bit integers. */
+#define LIST(first) row_ints(c, first).n, row_ints(c, first).as_i64
 
-static void call_expand(call *c)
-{
-    ints shape = row_ints(c, 0);
-    c->out[0] = mn_expand(c->t, c->in[0], shape.n, shape.as_i64);
-}
-
+CALL(reshape, mn_reshape(t, x[0], LIST(0)))
+CALL(view, mn_view(t, x[0], LIST(0)))
 CALL(flatten, mn_flatten(t, x[0], (int)a[0], (int)a[1]))
+CALL(unflatten, mn_unflatten(t, x[0], (int)a[0], LIST(1)))
 CALL(transpose, mn_transpose(t, x[0], (int)a[0], (int)a[1]))
 CALL(permute, mn_permute(t, x[0], row_ints(c, 0).as_int))
+CALL(movedim, mn_movedim(t, x[0], (int)a[0], (int)a[1]))
+CALL(expand, mn_expand(t, x[0], LIST(0)))
 CALL(narrow, mn_narrow(t, x[0], (int)a[0], (int64_t)a[1], (int64_t)a[2]))
+CALL(select, mn_select(t, x[0], (int)a[0], (int64_t)a[1]))
+CALL(slice, mn_slice(t, x[0], (int)a[0], (int64_t)a[1], a[2] > 1e18 ? INT64_MAX : (int64_t)a[2],
+                     (int64_t)a[3]))
 CALL(cat, mn_cat(t, x, c->n_in, (int)a[0]))
+CALL(stack, mn_stack(t, x, c->n_in, (int)a[0]))
+CALL(repeat, mn_repeat(t, x[0], LIST(0)))
+
+static void call_split(call *c)
+{
+    mn_split(c->t, c->in[0], (int64_t)c->arg[0], (int)c->arg[1], c->out, FIXTURE_OUTPUTS);
+}
+
+static void call_split_sizes(call *c)
+{
+    ints sizes = row_ints(c, 1);
+    mn_split_sizes(c->t, c->in[0], sizes.as_i64, sizes.n, (int)c->arg[0], c->out);
+}
+
+static void call_chunk(call *c)
+{
+    mn_chunk(c->t, c->in[0], (int)c->arg[0], (int)c->arg[1], c->out);
+}
 
 const op_row rows_shape[] = {
     {"reshape", .other = call_reshape},
+    {"view", .other = call_view},
+    {"view_as", .binary = mn_view_as},
     {"flatten", .other = call_flatten},
+    {"unflatten", .other = call_unflatten},
+    {"squeeze", .unary = mn_squeeze},
+    {"squeeze_dim", .scalar_dim = mn_squeeze_dim},
+    {"unsqueeze", .scalar_dim = mn_unsqueeze},
     {"transpose", .other = call_transpose},
     {"permute", .other = call_permute},
+    {"movedim", .other = call_movedim},
     {"expand", .other = call_expand},
+    {"expand_as", .binary = mn_expand_as},
     {"narrow", .other = call_narrow},
+    {"select", .other = call_select},
+    {"slice", .other = call_slice},
+    {"split", .other = call_split},
+    {"split_sizes", .other = call_split_sizes},
+    {"chunk", .other = call_chunk},
     {"cat", .other = call_cat},
+    {"stack", .other = call_stack},
+    {"repeat", .other = call_repeat},
     {"contiguous", .unary = mn_contiguous},
     {"clone", .unary = mn_clone},
     {0},

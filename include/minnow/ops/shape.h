@@ -1,5 +1,5 @@
 /*
- * minnow/ops/shape.h: other shapes of the same elements; every dtype.
+ * minnow/ops/shape.h: elements in other places: shapes, parts, joins, borders; every dtype.
  * What all ops share is in minnow/ops.h.
  */
 #ifndef MINNOW_OPS_SHAPE_H
@@ -11,13 +11,33 @@
 extern "C" {
 #endif
 
+/* A "view" shares x's storage; all others are copies. */
+
+/* ---- another shape ---- */
+
 /* The same elements, in row-major order, in another shape of as many; one size may be -1 and
- * follows from the others. A view where x's strides allow, else a copy. */
+ * follows from the others. reshape: a view where x's strides allow, else a copy. view: an error
+ * where they do not. view_as: with other's shape. */
 MN_API mn_tensor *mn_reshape(mn_tape *t, mn_tensor *x, int ndim, const int64_t *shape);
+MN_API mn_tensor *mn_view(mn_tape *t, mn_tensor *x, int ndim, const int64_t *shape);
+MN_API mn_tensor *mn_view_as(mn_tape *t, mn_tensor *x, mn_tensor *other);
 
 /* Dimensions start_dim to end_dim (inclusive) become one, as by reshape. x: [2, 3, 4], 1, 2 ->
  * [2, 12]; [] -> [1]. start_dim after end_dim is an error. */
 MN_API mn_tensor *mn_flatten(mn_tape *t, mn_tensor *x, int start_dim, int end_dim);
+
+/* View in which dimension dim is n >= 1 dimensions of these sizes, one of which may be -1.
+ * x: [2, 12], 1, {3, -1} -> [2, 3, 4]. */
+MN_API mn_tensor *mn_unflatten(mn_tape *t, mn_tensor *x, int dim, int n, const int64_t *sizes);
+
+/* Views without dimensions of size 1: all of them; only dim, if its size is 1. [2, 1, 3, 1] ->
+ * [2, 3]. */
+MN_API mn_tensor *mn_squeeze(mn_tape *t, mn_tensor *x);
+MN_API mn_tensor *mn_squeeze_dim(mn_tape *t, mn_tensor *x, int dim);
+
+/* View with a dimension of size 1 that becomes dimension dim, -1 the last. [2, 3], 1 ->
+ * [2, 1, 3]. */
+MN_API mn_tensor *mn_unsqueeze(mn_tape *t, mn_tensor *x, int dim);
 
 /* View with two dimensions exchanged: y[.., i, .., j, ..] = x[.., j, .., i, ..].
  * x: [A, B, C], 0, 2 -> [C, B, A]. */
@@ -27,17 +47,57 @@ MN_API mn_tensor *mn_transpose(mn_tape *t, mn_tensor *x, int dim0, int dim1);
  * x: [A, B, C], {2, 0, 1} -> [C, A, B]. */
 MN_API mn_tensor *mn_permute(mn_tape *t, mn_tensor *x, const int *dims);
 
+/* View in which dimension source has become dimension destination; the others keep their order.
+ * x: [A, B, C], 0, -1 -> [B, C, A]. */
+MN_API mn_tensor *mn_movedim(mn_tape *t, mn_tensor *x, int source, int destination);
+
 /* View in which sizes of 1 are stretched (stride 0) and further dimensions put in front. Other
- * sizes must stay as they are, and be given (no -1). x: [C, 1] -> [N, C, W]. */
+ * sizes must stay as they are, and be given (no -1). x: [C, 1] -> [N, C, W]. expand_as: to other's
+ * shape. */
 MN_API mn_tensor *mn_expand(mn_tape *t, mn_tensor *x, int ndim, const int64_t *shape);
+MN_API mn_tensor *mn_expand_as(mn_tape *t, mn_tensor *x, mn_tensor *other);
+
+/* ---- parts ---- */
 
 /* View of positions start to start + length - 1 of dimension dim. x: [N, C], dim 1 -> [N, length].
  * start, length >= 0 and start + length <= size, else an error. */
 MN_API mn_tensor *mn_narrow(mn_tape *t, mn_tensor *x, int dim, int64_t start, int64_t length);
 
+/* View of one position of dimension dim, which is dropped; a negative index counts from the end.
+ * x: [N, C], dim 1 -> [N]. -size <= index < size, else an error. */
+MN_API mn_tensor *mn_select(mn_tape *t, mn_tensor *x, int dim, int64_t index);
+
+/* View of positions start, start + step, ... before end of dimension dim, Python's
+ * x[start:end:step]: negative ones count from the end, those outside are moved to the edge (so
+ * INT64_MAX is "to the end"), and there may be none. step >= 1. */
+MN_API mn_tensor *mn_slice(mn_tape *t, mn_tensor *x, int dim, int64_t start, int64_t end,
+                           int64_t step);
+
+/* x along dim as consecutive views, written to out; the number of them, 0 after an error.
+ *   split:       `size` positions each, the last one fewer; an error if there are more than room.
+ *                size >= 1 (0 where x has none: one part)
+ *   split_sizes: n >= 1 parts of these sizes, whose sum must be that of dim
+ *   chunk:       at most `chunks` parts of equal size, the last one smaller: [5], 4 -> 3 parts
+ * out: room, n or chunks places; those without a part get NULL. The parts are one op: the gradients
+ * of those that were used meet in one tensor, without a full-size one for each. */
+MN_API int mn_split(mn_tape *t, mn_tensor *x, int64_t size, int dim, mn_tensor **out, int room);
+MN_API int mn_split_sizes(mn_tape *t, mn_tensor *x, const int64_t *sizes, int n, int dim,
+                          mn_tensor **out);
+MN_API int mn_chunk(mn_tape *t, mn_tensor *x, int chunks, int dim, mn_tensor **out);
+
+/* ---- put together ---- */
+
 /* The n >= 1 tensors one behind the other along dim; of one dtype, and equal in all other sizes.
  * [N, A] and [N, B], dim 1 -> [N, A + B]. 0-d tensors are an error. */
 MN_API mn_tensor *mn_cat(mn_tape *t, mn_tensor *const *xs, int n, int dim);
+
+/* The n >= 1 tensors, of one dtype and shape, along a new dimension dim. n of [A, B], dim 1 ->
+ * [A, n, B]. */
+MN_API mn_tensor *mn_stack(mn_tape *t, mn_tensor *const *xs, int n, int dim);
+
+/* x repeats[d] times over along each dimension d. There may be more repeats than dimensions: the
+ * first of them then make new ones. x: [A, B], {R, S, T} -> [R, S A, T B]. */
+MN_API mn_tensor *mn_repeat(mn_tape *t, mn_tensor *x, int ndim, const int64_t *repeats);
 
 /* x itself when it is contiguous, else a contiguous copy. clone: always a copy. */
 MN_API mn_tensor *mn_contiguous(mn_tape *t, mn_tensor *x);

@@ -5,6 +5,7 @@
 #include "autograd/ops/ops.h"
 #include "core/philox.h"
 #include <stdio.h>
+#include <string.h>
 
 bool mni_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
 {
@@ -52,6 +53,27 @@ bool mni_require_dim(mn_tape *t, const mn_tensor *x, int *dim)
     return false;
 }
 
+bool mni_require_dims(mn_tape *t, const mn_tensor *x, const int *dims, int n, int *found)
+{
+    unsigned seen = 0;
+    if (n < 0 || (n > 0 && !dims)) {
+        mn_tape_fail(t, MN_ERR_ARGUMENT, n < 0 ? "%d dimensions" : "dims is NULL, %d are promised",
+                     n);
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        int dim = dims[i];
+        if (!mni_require_dim(t, x, &dim)) return false;
+        if (seen & 1u << dim) {
+            mn_tape_fail(t, MN_ERR_ARGUMENT, "dimension %d is given twice", dim);
+            return false;
+        }
+        seen |= 1u << dim;
+        found[i] = dim;
+    }
+    return true;
+}
+
 void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what)
 {
     char first[MNI_TEXT], second[MNI_TEXT];
@@ -90,6 +112,29 @@ mn_tensor mni_look(const mn_tensor *x, int ndim, const int64_t *shape, const int
 {
     mn_tensor y = {.data = x->data};
     mni_set_shape(&y, (mn_dtype)x->dtype, ndim, shape, strides);
+    return y;
+}
+
+mn_tensor mni_part(const mn_tensor *x, int dim, int64_t start, int64_t step, int64_t length)
+{
+    int64_t shape[MN_MAX_DIMS], strides[MN_MAX_DIMS];
+    memcpy(shape, x->shape, sizeof shape);
+    memcpy(strides, x->strides, sizeof strides);
+    shape[dim] = length;
+    if (length > 1) strides[dim] *= step;
+    mn_tensor y = mni_look(x, x->ndim, shape, strides);
+    y.data += start * x->strides[dim] * (int64_t)mn_dtype_size((mn_dtype)x->dtype);
+    return y;
+}
+
+mn_tensor mni_plane(const mn_tensor *x, int dim, int64_t i)
+{
+    mn_tensor y = mni_part(x, dim, i, 1, 1);
+    for (int d = dim; d + 1 < y.ndim; d++) {
+        y.shape[d] = y.shape[d + 1];
+        y.strides[d] = y.strides[d + 1];
+    }
+    y.ndim--;
     return y;
 }
 

@@ -22,6 +22,12 @@ bool mni_require_same_dtype(mn_tape *t, const mn_tensor *a, const mn_tensor *b);
 /* Makes *dim, which may be negative, an index into x's dimensions. */
 bool mni_require_dim(mn_tape *t, const mn_tensor *x, int *dim);
 
+/* The same for n of them, which must be distinct, into found (x's ndim places). */
+bool mni_require_dims(mn_tape *t, const mn_tensor *x, const int *dims, int n, int *found);
+
+/* Makes *dim, which may be negative, the index of a dimension to be put between x's. */
+bool mni_require_new_dim(mn_tape *t, const mn_tensor *x, int *dim);
+
 /* Fails with the shapes of both: "[2, 3] and [4]: <what>". Returns NULL. */
 void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what);
 
@@ -36,6 +42,11 @@ mn_tensor *mni_dense(mn_tape *t, mn_tensor *x);
 /* A header for compute.h over the elements of x seen with another shape and strides (NULL:
  * row-major). It owns nothing. */
 mn_tensor mni_look(const mn_tensor *x, int ndim, const int64_t *shape, const int64_t *strides);
+
+/* The same for a part of x: positions start, start + step, ... of dimension dim, length of them; the
+ * i-th position alone, without the dimension. step may be negative. */
+mn_tensor mni_part(const mn_tensor *x, int dim, int64_t start, int64_t step, int64_t length);
+mn_tensor mni_plane(const mn_tensor *x, int dim, int64_t i);
 
 /* mn_save for an x that only some gradients need: when none will ask for it, its number goes to
  * `filler`, which is saved anyway, so that x's storage is not held back. */
@@ -64,9 +75,5 @@ mn_tensor *mni_unary_in_place(mn_tape *t, const mn_op *op, const mni_unary_fn *k
  * dimension dim comes back with `size`. */
 mn_tensor *mni_pick(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim);
 mn_tensor *mni_place(mn_tape *t, mn_tensor *g, mn_tensor *index, int dim, int64_t size);
-
-/* Zeros of narrow's input shape with x at [start, start + x's size) of dimension dim. */
-mn_tensor *mni_embed(mn_tape *t, mn_tensor *x, int ndim, const int64_t *shape, int dim,
-                     int64_t start);
 
 #endif
