@@ -3,8 +3,9 @@
  */
 #include "rows/rows.h"
 
-/* The arguments from number `first` on are a list of 64-bit integers. */
+/* The arguments from number `first` on are a list of 64-bit integers, or of dimensions. */
 #define LIST(first) row_ints(c, first).n, row_ints(c, first).as_i64
+#define DIMS(first) row_ints(c, first).as_int, row_ints(c, first).n
 
 CALL(reshape, mn_reshape(t, x[0], LIST(0)))
 CALL(view, mn_view(t, x[0], LIST(0)))
@@ -21,6 +22,7 @@ CALL(slice, mn_slice(t, x[0], (int)a[0], (int64_t)a[1], a[2] > 1e18 ? INT64_MAX 
 CALL(cat, mn_cat(t, x, c->n_in, (int)a[0]))
 CALL(stack, mn_stack(t, x, c->n_in, (int)a[0]))
 CALL(repeat, mn_repeat(t, x[0], LIST(0)))
+CALL(flip, mn_flip(t, x[0], DIMS(0)))
 
 static void call_split(call *c)
 {
@@ -36,6 +38,21 @@ static void call_split_sizes(call *c)
 static void call_chunk(call *c)
 {
     mn_chunk(c->t, c->in[0], (int)c->arg[0], (int)c->arg[1], c->out);
+}
+
+/* As many shifts as dims, or one shift alone. */
+static void call_roll(call *c)
+{
+    ints shifts = row_ints(c, 0);
+    int n = shifts.n / 2;
+    c->out[0] = n ? mn_roll(c->t, c->in[0], shifts.as_i64, shifts.as_int + n, n)
+                  : mn_roll(c->t, c->in[0], shifts.as_i64, NULL, shifts.n);
+}
+
+static void call_pad(call *c)
+{
+    ints pads = row_ints(c, 2);
+    c->out[0] = mn_pad(c->t, c->in[0], pads.as_i64, pads.n, (mn_pad_mode)c->arg[0], c->arg[1]);
 }
 
 const op_row rows_shape[] = {
@@ -63,5 +80,8 @@ const op_row rows_shape[] = {
     {"repeat", .other = call_repeat},
     {"contiguous", .unary = mn_contiguous},
     {"clone", .unary = mn_clone},
+    {"flip", .other = call_flip},
+    {"roll", .other = call_roll},
+    {"pad", .other = call_pad},
     {0},
 };

@@ -103,6 +103,29 @@ MN_API mn_tensor *mn_repeat(mn_tape *t, mn_tensor *x, int ndim, const int64_t *r
 MN_API mn_tensor *mn_contiguous(mn_tape *t, mn_tensor *x);
 MN_API mn_tensor *mn_clone(mn_tape *t, mn_tensor *x);
 
+/* ---- moved ---- */
+
+/* The elements in reverse order along each of the n dimensions dims (distinct). */
+MN_API mn_tensor *mn_flip(mn_tape *t, mn_tensor *x, const int *dims, int n);
+
+/* What leaves at the end of dimension dims[i] comes back at its start: y[j] = x[(j - shifts[i]) mod
+ * size]; n of them, one dimension may come twice. dims NULL, n = 1: x as if flattened. */
+MN_API mn_tensor *mn_roll(mn_tape *t, mn_tensor *x, const int64_t *shifts, const int *dims, int n);
+
+typedef enum mn_pad_mode {
+    MN_PAD_CONSTANT = 0, /* value; a negative pad takes positions away */
+    MN_PAD_REFLECT,      /* mirrored at the outermost element: pads < size */
+    MN_PAD_REPLICATE,    /* the outermost element again */
+    MN_PAD_CIRCULAR      /* from the other end: pads <= size */
+} mn_pad_mode;
+
+/* torch.nn.functional.pad: pads holds n numbers, before and after the last dimension, then the one
+ * before it, and so on. x: [N, H, W], {1, 2, 3, 4} -> [N, 3 + H + 4, 1 + W + 2]. Errors: n odd or
+ * above twice the dimensions; pads that the mode does not allow (negative ones only the constant
+ * mode does); a value that x's dtype cannot hold, or one other than 0 in another mode. */
+MN_API mn_tensor *mn_pad(mn_tape *t, mn_tensor *x, const int64_t *pads, int n, mn_pad_mode mode,
+                         double value);
+
 #ifdef __cplusplus
 }
 #endif
