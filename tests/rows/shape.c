@@ -19,6 +19,7 @@ CALL(narrow, mn_narrow(t, x[0], (int)a[0], (int64_t)a[1], (int64_t)a[2]))
 CALL(select, mn_select(t, x[0], (int)a[0], (int64_t)a[1]))
 CALL(slice, mn_slice(t, x[0], (int)a[0], (int64_t)a[1], a[2] > 1e18 ? INT64_MAX : (int64_t)a[2],
                      (int64_t)a[3]))
+CALL(unfold_dim, mn_unfold_dim(t, x[0], (int)a[0], (int64_t)a[1], (int64_t)a[2]))
 CALL(cat, mn_cat(t, x, c->n_in, (int)a[0]))
 CALL(stack, mn_stack(t, x, c->n_in, (int)a[0]))
 CALL(repeat, mn_repeat(t, x[0], LIST(0)))
@@ -55,6 +56,31 @@ static void call_pad(call *c)
     c->out[0] = mn_pad(c->t, c->in[0], pads.as_i64, pads.n, (mn_pad_mode)c->arg[0], c->arg[1]);
 }
 
+/* Stride, padding and dilation of both axes from argument `first` on; none of them: NULL. */
+static const mn_unfold_opts *patches(const call *c, int first, mn_unfold_opts *o)
+{
+    ints v = row_ints(c, first);
+    if (v.n == 0) return NULL;
+    *o = (mn_unfold_opts){
+        {v.as_i64[0], v.as_i64[1]}, {v.as_i64[2], v.as_i64[3]}, {v.as_i64[4], v.as_i64[5]}};
+    return o;
+}
+
+static void call_unfold(call *c)
+{
+    mn_unfold_opts o;
+    ints v = row_ints(c, 0);
+    c->out[0] = mn_unfold(c->t, c->in[0], v.as_i64[0], v.as_i64[1], patches(c, 2, &o));
+}
+
+static void call_fold(call *c)
+{
+    mn_unfold_opts o;
+    ints v = row_ints(c, 0);
+    c->out[0] = mn_fold(c->t, c->in[0], v.as_i64[0], v.as_i64[1], v.as_i64[2], v.as_i64[3],
+                        patches(c, 4, &o));
+}
+
 const op_row rows_shape[] = {
     {"reshape", .other = call_reshape},
     {"view", .other = call_view},
@@ -75,6 +101,7 @@ const op_row rows_shape[] = {
     {"split", .other = call_split},
     {"split_sizes", .other = call_split_sizes},
     {"chunk", .other = call_chunk},
+    {"unfold_dim", .other = call_unfold_dim},
     {"cat", .other = call_cat},
     {"stack", .other = call_stack},
     {"repeat", .other = call_repeat},
@@ -83,5 +110,7 @@ const op_row rows_shape[] = {
     {"flip", .other = call_flip},
     {"roll", .other = call_roll},
     {"pad", .other = call_pad},
+    {"unfold", .other = call_unfold},
+    {"fold", .other = call_fold},
     {0},
 };

@@ -85,6 +85,12 @@ MN_API int mn_split_sizes(mn_tape *t, mn_tensor *x, const int64_t *sizes, int n,
                           mn_tensor **out);
 MN_API int mn_chunk(mn_tape *t, mn_tensor *x, int chunks, int dim, mn_tensor **out);
 
+/* View of all windows of `size` neighbours in dimension dim, their starts `step` apart: dim counts
+ * the windows, a new last dimension the places inside one. x: [N, L], dim 1 ->
+ * [N, (L - size)/step + 1, size]. Windows overlap where step < size; gradients add up there.
+ * 0 <= size <= x's, step >= 1, else an error. */
+MN_API mn_tensor *mn_unfold_dim(mn_tape *t, mn_tensor *x, int dim, int64_t size, int64_t step);
+
 /* ---- put together ---- */
 
 /* The n >= 1 tensors one behind the other along dim; of one dtype, and equal in all other sizes.
@@ -125,6 +131,26 @@ typedef enum mn_pad_mode {
  * mode does); a value that x's dtype cannot hold, or one other than 0 in another mode. */
 MN_API mn_tensor *mn_pad(mn_tape *t, mn_tensor *x, const int64_t *pads, int n, mn_pad_mode mode,
                          double value);
+
+/* [0]: height, [1]: width. */
+typedef struct mn_unfold_opts {
+    int64_t stride[2];   /* between positions of the kernel; 0: 1 */
+    int64_t padding[2];  /* zeros on both sides of the image */
+    int64_t dilation[2]; /* between elements of the kernel; 0: 1 */
+} mn_unfold_opts;
+
+/* Sliding blocks of images (im2col): column l of the result is what the kernel covers at its l-th
+ * position in row-major order. x: [N, C, H, W] or [C, H, W] -> [N, C kernel_h kernel_w, L] or
+ * without the N; L = L_h L_w, L_h = (H + 2 padding - dilation (kernel_h - 1) - 1)/stride + 1, at
+ * least 1. */
+MN_API mn_tensor *mn_unfold(mn_tape *t, mn_tensor *x, int64_t kernel_h, int64_t kernel_w,
+                            const mn_unfold_opts *opts);
+
+/* The reverse, and unfold's gradient (col2im): every block is added to an image of zeros. x:
+ * [N, C kernel_h kernel_w, L] or without the N -> [N, C, out_h, out_w]; L as unfold has it for that
+ * image. Not bool. */
+MN_API mn_tensor *mn_fold(mn_tape *t, mn_tensor *x, int64_t out_h, int64_t out_w, int64_t kernel_h,
+                          int64_t kernel_w, const mn_unfold_opts *opts);
 
 #ifdef __cplusplus
 }
