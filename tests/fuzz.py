@@ -280,20 +280,111 @@ def cat(c):
     return [x, c.like(x), c.like(x)][:c.int(1, 3)], (c.dim(x),)
 
 
+def unflatten(c):
+    x = c.any(lambda y: y.dim() > 0 and y.numel())
+    d = c.dim(x)
+    return [x], (d, *c.split(c.size(x, d)))
+
+
+def select(c):
+    x = c.any(lambda y: y.dim() > 0 and y.numel())
+    d = c.dim(x)
+    return [x], (d, c.int(-c.size(x, d), c.size(x, d) - 1))
+
+
+def slice_(c):
+    x = c.any(lambda y: y.dim() > 0)
+    return [x], (c.dim(x), c.int(-4, 4), c.int(-4, 5), c.int(1, 3))
+
+
+def unfold_dim(c):
+    x = c.any(lambda y: 0 < y.dim() < MOST_DIMS)
+    d = c.dim(x)
+    return [x], (d, c.int(0, c.size(x, d)), c.int(1, 3))
+
+
+def split(c):
+    x = c.any(lambda y: y.dim() > 0 and y.numel())
+    d = c.dim(x)
+    return [x], (c.int((c.size(x, d) + 3) // 4, c.size(x, d)), d)
+
+
+def chunk(c):
+    x = c.any(lambda y: y.dim() > 0 and y.numel())
+    return [x], (c.int(1, 4), c.dim(x))
+
+
+def stack(c):
+    x = c.any(lambda y: y.dim() < MOST_DIMS)
+    return [x, c.like(x), c.like(x)][:c.int(1, 3)], (c.int(-1, c.of(x).dim()),)
+
+
+def repeat(c):
+    x = c.any()
+    return [x], tuple(c.int(1, 2) for _ in range(c.of(x).dim() + c.flag()))
+
+
+def flip(c):
+    x = c.any(lambda y: y.dim() > 0)
+    return [x], c.dims(x)
+
+
+def roll(c):
+    x = c.any(lambda y: y.dim() > 0)
+    dims = c.dims(x)
+    return [x], tuple(c.int(-5, 5) for _ in dims) + dims
+
+
+def pad(c):
+    x = c.float(dims=1)
+    mode = c.int(0, 3)
+    pads = [c.int(0, 2) for _ in range(2)]
+    if not c.of(x).numel() or c.size(x, -1) < 3 or (mode and c.of(x).dim() not in (2, 3)):
+        raise Impossible
+    return [x], (mode, c.number() if mode == 0 else 0.0, *pads)
+
+
+def to_shape_of(fits):
+    """View or expansion as another tensor."""
+    def make(c):
+        x = c.any()
+        return [x, c.any(lambda y: fits(c.of(x), y))], ()
+    return make
+
+
+def expands(x, y):
+    return y.dim() >= x.dim() and all(m in (1, n) for m, n in zip(reversed(x.shape), reversed(y.shape)))
+
+
 # op -> how it is used: Chooser -> (tensors, arguments)
 OPS = {
     "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
     "add_scalar": with_number(), "sub_scalar": with_number(), "mul_scalar": with_number(),
     "div_scalar": with_number(0.5, 2.0),
     "eq": pair(), "gt": pair(), "gt_scalar": with_number(),
-    "neg": plain(), "exp": plain(high=4), "log": plain(low=0.1), "sqrt": plain(low=0.1),
-    "sigmoid": plain(), "tanh": plain(),
+    "neg": plain(), "abs": plain(), "sign": plain(), "square": plain(), "sqrt": plain(low=0.1),
+    "rsqrt": plain(low=0.1), "reciprocal": plain(away=0.2),
+    "exp": plain(high=4), "exp2": plain(high=4), "expm1": plain(high=4), "log": plain(low=0.1),
+    "log2": plain(low=0.1), "log10": plain(low=0.1), "log1p": plain(low=-0.9),
+    "sin": plain(), "cos": plain(), "tan": plain(low=-1.4, high=1.4), "asin": plain(low=-0.9, high=0.9),
+    "acos": plain(low=-0.9, high=0.9), "atan": plain(), "sinh": plain(low=-4, high=4),
+    "cosh": plain(low=-4, high=4), "tanh": plain(), "asinh": plain(), "acosh": plain(low=1.1),
+    "atanh": plain(low=-0.9, high=0.9), "sigmoid": plain(), "log_sigmoid": plain(), "erf": plain(),
+    "softplus": lambda c: ([c.float()], (c.number(0.5, 2.0), 20.0)),
+    "floor": plain(), "ceil": plain(), "round": plain(), "trunc": plain(),
+    "isnan": plain(), "isinf": plain(), "isfinite": plain(),
     "matmul": matmul, "linear": linear,
     "sum": plain(), "mean": plain(), "sum_dim": over_dims(), "mean_dim": over_dims(),
     "max": lambda c: ([c.distinct()], ()), "max_dim": along_kept(Chooser.distinct),
     "argmax": lambda c: ([c.distinct()], ()), "argmax_dim": along_kept(Chooser.distinct),
     "reshape": reshape, "flatten": flatten, "transpose": transpose, "permute": permute, "expand": expand,
-    "narrow": narrow, "cat": cat, "contiguous": lambda c: ([c.any()], ()), "clone": lambda c: ([c.any()], ()),
+    "narrow": narrow, "unflatten": unflatten, "squeeze": lambda c: ([c.any()], ()),
+    "squeeze_dim": lambda c: (lambda x: ([x], (c.dim(x),)))(c.any(lambda y: y.dim() > 0)),
+    "unsqueeze": lambda c: (lambda x: ([x], (c.int(-1, c.of(x).dim()),)))(c.any()),
+    "movedim": transpose, "select": select, "slice": slice_, "unfold_dim": unfold_dim, "split": split,
+    "chunk": chunk, "stack": stack, "repeat": repeat, "flip": flip, "roll": roll, "pad": pad,
+    "view_as": to_shape_of(lambda x, y: x.is_contiguous() and x.numel() == y.numel()),
+    "expand_as": to_shape_of(expands), "cat": cat, "contiguous": lambda c: ([c.any()], ()), "clone": lambda c: ([c.any()], ()),
     "relu": plain(), "leaky_relu": with_number(0.0, 1.0),
     "softmax": along(), "log_softmax": along(),
     "mse_loss": lambda c: ((lambda x: ([x, c.like(x)], (c.int(0, 2),)))(c.float())),
