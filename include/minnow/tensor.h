@@ -107,6 +107,10 @@ MN_API mn_error mn_tensor_set_i64(mn_tensor *x, const int64_t *index, int64_t va
 /* The value of a tensor with exactly one element; NAN, with the last error set, for any other. */
 MN_API double mn_tensor_item(const mn_tensor *x);
 
+/* Copies x's elements, in row-major order and converted to dtype as C does (bool: value != 0), to
+ * the caller's array data[n]; n must be mn_tensor_numel(x). */
+MN_API mn_error mn_tensor_read(const mn_tensor *x, mn_dtype dtype, void *data, int64_t n);
+
 /* Writes x as numpy prints it ("[[1. 2.]\n [3. 4.]]"), always terminated when size > 0; precision
  * 4, edges of 3 items once there are more than 1000. Returns the length of the whole text without
  * its terminator, as snprintf does. NULL prints as "NULL". */

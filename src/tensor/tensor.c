@@ -472,6 +472,29 @@ double mn_tensor_item(const mn_tensor *x)
     return (double)NAN;
 }
 
+mn_error mn_tensor_read(const mn_tensor *x, mn_dtype dtype, void *data, int64_t n)
+{
+    const char *who = "mn_tensor_read";
+    if (!alive(x))
+        return x || !mn_last_error() ? mn_fail(MN_ERR_ARGUMENT, "%s: the tensor is %s", who,
+                                               !x             ? "NULL"
+                                               : x == MN_NONE ? "MN_NONE"
+                                                              : "freed by its scope")
+                                     : mn_last_error();
+    if (!known(dtype)) return mn_fail(MN_ERR_DTYPE, "%s: %d is not a dtype", who, (int)dtype);
+    char dims[200];
+    if (n != x->numel)
+        return mn_fail(MN_ERR_SHAPE, "%s: an array of %lld for %lld elements, %s", who,
+                       (long long)n, (long long)x->numel,
+                       mni_shape_text(dims, sizeof dims, x->ndim, x->shape));
+    if (n == 0) return MN_OK;
+    if (!data) return mn_fail(MN_ERR_ARGUMENT, "%s: the array is NULL", who);
+    mn_tensor to = {.data = data};
+    mni_set_shape(&to, dtype, x->ndim, x->shape, NULL);
+    mni_copy(NULL, x, &to);
+    return MN_OK;
+}
+
 /* ---- writing ---- */
 
 static mn_error writable(const char *who, const mn_tensor *x)
