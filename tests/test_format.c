@@ -318,6 +318,139 @@ static const ramp ramps[] = {
      "[-1.000e+06 -1.000e+06 -1.000e+06 ... -9.985e+05 -9.985e+05 -9.985e+05]"},
 };
 
+/* With array2string's options precision, threshold, edgeitems and max_line_width. */
+static const struct {
+    ramp r;
+    mn_format_opts opts;
+} choices[] = {
+    {{MN_F32,
+      2,
+      {3, 4},
+      0.123456,
+      1.7,
+      0,
+      "[[ 0.12  1.82  3.52  5.22]\n"
+      " [ 6.92  8.62 10.32 12.02]\n"
+      " [13.72 15.42 17.12 18.82]]"},
+     {.precision = 2}},
+    {{MN_F64,
+      2,
+      {2, 3},
+      -1.23456789,
+      0.3333333333,
+      0,
+      "[[-1.23456789 -0.90123456 -0.56790122]\n"
+      " [-0.23456789  0.09876544  0.43209878]]"},
+     {.precision = 8}},
+    {{MN_F64, 1, {5}, 0.25, 0.5, 0, "[0. 1. 1. 2. 2.]"}, {.precision = -1}},
+    {{MN_F64,
+      2,
+      {2, 2},
+      0.1,
+      0.2,
+      0,
+      "[[0.1                 0.30000000000000004]\n"
+      " [0.5                 0.7000000000000001 ]]"},
+     {.precision = 17}},
+    {{MN_F64, 1, {4}, 0.0004, 0.0003, 0, "[0. 0. 0. 0.]"}, {.precision = 2}},
+    {{MN_F64, 1, {4}, 0.0004, 0.0003, 0, "[0.    0.001 0.001 0.001]"}, {.precision = 3}},
+    {{MN_F32, 1, {3}, 1e-07, 0.003, 0, "[1.e-07 3.e-03 6.e-03]"}, {.precision = 1}},
+    {{MN_F64, 1, {3}, 1000000000.0, 333333333.3333333, 0, "[1.e+09 1.e+09 2.e+09]"},
+     {.precision = -1}},
+    {{MN_F64,
+      1,
+      {3},
+      1000000000.0,
+      333333333.3333333,
+      0,
+      "[1.000000000000e+09 1.333333333333e+09 1.666666666667e+09]"},
+     {.precision = 12}},
+    {{MN_I64,
+      2,
+      {4, 5},
+      0,
+      37,
+      0,
+      "[[  0 ... 148]\n"
+      " ...\n"
+      " [555 ... 703]]"},
+     {.threshold = 10, .edge_items = 1}},
+    {{MN_F32, 1, {3}, 1, 1, 0, "[1. ... 3.]"}, {.threshold = -1, .edge_items = 1}},
+    {{MN_U8,
+      3,
+      {2, 3, 7},
+      0,
+      9,
+      256,
+      "[[[  0   9 ...  45  54]\n"
+      "  [ 63  72 ... 108 117]\n"
+      "  [126 135 ... 171 180]]\n"
+      "\n"
+      " [[189 198 ... 234 243]\n"
+      "  [252   5 ...  41  50]\n"
+      "  [ 59  68 ... 104 113]]]"},
+     {.threshold = 20, .edge_items = 2, .line_width = 30}},
+    {{MN_F64,
+      1,
+      {30},
+      0,
+      1.25,
+      0,
+      "[ 0.   1.2  2.5  3.8  5.   6.2  7.5\n"
+      "  8.8 10.  11.2 12.5 13.8 15.  16.2\n"
+      " 17.5 18.8 20.  21.2 22.5 23.8 25.\n"
+      " 26.2 27.5 28.8 30.  31.2 32.5 33.8\n"
+      " 35.  36.2]"},
+     {.precision = 1, .line_width = 40}},
+    {{MN_I64,
+      2,
+      {2, 12},
+      0,
+      1000,
+      0,
+      "[[    0  1000  2000\n"
+      "   3000  4000  5000\n"
+      "   6000  7000  8000\n"
+      "   9000 10000 11000]\n"
+      " [12000 13000 14000\n"
+      "  15000 16000 17000\n"
+      "  18000 19000 20000\n"
+      "  21000 22000 23000]]"},
+     {.line_width = 24}},
+    {{MN_BOOL,
+      1,
+      {6},
+      0,
+      1,
+      2,
+      "[False\n"
+      "  True\n"
+      " False\n"
+      "  True\n"
+      " False\n"
+      "  True]"},
+     {.line_width = 8}},
+    {{MN_F32,
+      2,
+      {2, 4},
+      -1000,
+      333.3,
+      0,
+      "[[-1.000e+03\n"
+      "  -6.667e+02\n"
+      "  -3.334e+02\n"
+      "  -1.000e-01]\n"
+      " [ 3.332e+02\n"
+      "   6.665e+02\n"
+      "   9.998e+02\n"
+      "   1.333e+03]]"},
+     {.precision = 3, .threshold = 5, .edge_items = 3, .line_width = 1}},
+    {{MN_I64, 1, {12}, 0, 1, 0, "[ 0  1  2  3  4 ...  7  8  9 10 11]"},
+     {.threshold = 11, .edge_items = 5}},
+    {{MN_I64, 1, {11}, 0, 1, 0, "[ 0  1  2  3  4  5  6  7  8  9 10]"},
+     {.threshold = 10, .edge_items = 9}},
+};
+
 static void store(mn_dtype dtype, void *data, int64_t i, double value)
 {
     switch (dtype) {
@@ -346,16 +479,32 @@ static mn_tensor *example_tensor(const example *e)
     return x;
 }
 
+static mn_tensor *ramp_tensor(const ramp *r)
+{
+    mn_tensor *x = mn_tensor_empty(r->dtype, r->ndim, r->shape);
+    void *data = mn_tensor_mutable_data(x);
+    for (int64_t k = 0; k < mn_tensor_numel(x); k++) {
+        double value = r->start + r->step * (double)k;
+        store(r->dtype, data, k, r->modulo ? fmod(value, (double)r->modulo) : value);
+    }
+    return x;
+}
+
 /* Releases x. */
-static void check_text(mn_tensor *x, const char *expected)
+static void check_text_with(mn_tensor *x, const char *expected, const mn_format_opts *opts)
 {
     size_t size = strlen(expected) + 1;
     char *text = malloc(size);
-    size_t length = mn_tensor_format(x, text, size);
+    size_t length = mn_tensor_format_with(x, text, size, opts);
     ck_assert_str_eq(text, expected);
     ck_assert_uint_eq(length, size - 1);
     free(text);
     mn_release(x);
+}
+
+static void check_text(mn_tensor *x, const char *expected)
+{
+    check_text_with(x, expected, NULL);
 }
 
 START_TEST(tensors_print_as_in_numpy)
@@ -367,16 +516,29 @@ END_TEST
 
 START_TEST(long_tensors_are_wrapped_and_summarised_as_in_numpy)
 {
-    for (size_t i = 0; i < sizeof ramps / sizeof *ramps; i++) {
-        const ramp *r = &ramps[i];
-        mn_tensor *x = mn_tensor_empty(r->dtype, r->ndim, r->shape);
-        void *data = mn_tensor_mutable_data(x);
-        for (int64_t k = 0; k < mn_tensor_numel(x); k++) {
-            double value = r->start + r->step * (double)k;
-            store(r->dtype, data, k, r->modulo ? fmod(value, (double)r->modulo) : value);
-        }
-        check_text(x, r->text);
-    }
+    for (size_t i = 0; i < sizeof ramps / sizeof *ramps; i++)
+        check_text(ramp_tensor(&ramps[i]), ramps[i].text);
+}
+END_TEST
+
+START_TEST(options_are_numpys)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        check_text_with(ramp_tensor(&choices[i].r), choices[i].r.text, &choices[i].opts);
+}
+END_TEST
+
+START_TEST(a_header_says_dtype_shape_and_requires_grad)
+{
+    const mn_format_opts header = {.header = true};
+    mn_tensor *x = mn_tensor_full(MN_F32, 2, (int64_t[]){1, 2}, 0.5);
+    check_text_with(mn_retain(x), "f32 [1, 2]\n[[0.5 0.5]]", &header);
+    ck_assert_int_eq(mn_tensor_set_requires_grad(x, true), MN_OK);
+    check_text_with(x, "f32 [1, 2] requires_grad\n[[0.5 0.5]]", &header);
+    check_text_with(mn_tensor_ones(MN_BOOL, 0, NULL), "bool []\nTrue", &header);
+    check_text_with(mn_tensor_ones(MN_I64, 2, (int64_t[]){0, 3}), "i64 [0, 3]\n[]", &header);
+    check_text_with(NULL, "NULL", &header);
+    check_text_with(MN_NONE, "NONE", &header);
 }
 END_TEST
 
@@ -470,11 +632,17 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        tensors_print_as_in_numpy,     long_tensors_are_wrapped_and_summarised_as_in_numpy,
-        integers_print_in_full,        what_a_summary_hides_does_not_change_it,
-        strides_are_followed,          a_short_buffer_gets_the_beginning_and_the_whole_length,
-        shapes_print_as_lists,         absent_tensors_print_as_what_they_are,
+        tensors_print_as_in_numpy,
+        long_tensors_are_wrapped_and_summarised_as_in_numpy,
+        integers_print_in_full,
+        what_a_summary_hides_does_not_change_it,
+        strides_are_followed,
+        a_short_buffer_gets_the_beginning_and_the_whole_length,
+        shapes_print_as_lists,
+        absent_tensors_print_as_what_they_are,
         a_decimal_comma_does_not_show,
+        options_are_numpys,
+        a_header_says_dtype_shape_and_requires_grad,
     };
     return run_suite("format", tests, sizeof tests / sizeof *tests);
 }

@@ -116,6 +116,18 @@ MN_API mn_error mn_tensor_read(const mn_tensor *x, mn_dtype dtype, void *data, i
  * its terminator, as snprintf does. NULL prints as "NULL". */
 MN_API size_t mn_tensor_format(const mn_tensor *x, char *buffer, size_t size);
 
+typedef struct mn_format_opts {
+    int precision;     /* digits after the point, at most; 0: 4, -1: none */
+    int64_t threshold; /* with more elements only the edges are shown; 0: 1000, -1: always */
+    int edge_items;    /* of each end of a dimension; 0: 3 */
+    int line_width;    /* characters; 0: 75 */
+    bool header;       /* a first line "f32 [2, 3]", with " requires_grad" where that is so */
+} mn_format_opts;
+
+/* The same as numpy's array2string with these options; opts NULL for all defaults. */
+MN_API size_t mn_tensor_format_with(const mn_tensor *x, char *buffer, size_t size,
+                                    const mn_format_opts *opts);
+
 /* "[2, 3]" by the same rules. */
 MN_API size_t mn_tensor_format_shape(const mn_tensor *x, char *buffer, size_t size);
 

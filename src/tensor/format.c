@@ -1,7 +1,7 @@
 /*
- * tensor/format.c: tensors as text, by numpy's rules (precision 4, lines of 75, edges of 3 items
- * above 1000). It looks at the visible elements twice to learn how wide they are and then writes
- * them into the caller's buffer; no memory is taken, and the locale's decimal point does not show.
+ * tensor/format.c: tensors as text, by the rules of numpy's array2string. It looks at the visible
+ * elements twice to learn how wide they are, then writes them into the caller's buffer; no memory
+ * is taken, and the locale's decimal point does not show.
  */
 #include "tensor/tensor.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PRECISION = 4, LINE_WIDTH = 75, THRESHOLD = 1000, EDGE = 3 };
+enum { MOST_DIGITS = 32 }; /* more than any double has that is written without an exponent */
 
 /* Writes as snprintf does. Spaces are held back until something follows on their line. */
 typedef struct writer {
@@ -51,6 +51,8 @@ static size_t finish(writer *w)
 /* How the elements of one tensor are written. */
 typedef struct style {
     const mn_tensor *x;
+    int precision, line_width;
+    int64_t edge;
     bool summary;          /* only edges are shown */
     bool scientific;       /* of floats, like the next four */
     double smallest, most; /* absolute values, finite and not 0; smallest is INFINITY without any */
@@ -100,10 +102,18 @@ static decimal to_decimal(const style *s, double v)
 {
     decimal d = {.negative = signbit(v)};
     v = fabs(v);
-    int most = PRECISION;
+    int most = s->precision;
     if (!s->scientific) { /* the precision counts from the point */
         print_digits(v, false, 20, &d);
-        most = d.exponent + PRECISION;
+        most += d.exponent;
+    }
+    if (most < 0) { /* one unit of the last place, or nothing */
+        char text[64];
+        snprintf(text, sizeof text, "%.*f", s->precision, v);
+        d.n = text[strlen(text) - 1] == '1';
+        d.digits[0] = '1';
+        d.exponent = d.n ? -s->precision : 0;
+        return d;
     }
     int places = 0;
     while (!print_digits(v, s->x->dtype == MN_F32, places, &d) && places < most) places++;
@@ -130,7 +140,7 @@ typedef void (*visit_fn)(style *s, const char *at);
 
 static int64_t next_visible(const style *s, int64_t i, int64_t size)
 {
-    return s->summary && i == EDGE - 1 && size > 2 * EDGE ? size - EDGE : i + 1;
+    return s->summary && i == s->edge - 1 && size > 2 * s->edge ? size - s->edge : i + 1;
 }
 
 static int64_t step(const mn_tensor *x, int dim)
@@ -257,10 +267,12 @@ static void put_element(writer *w, const style *s, const char *at)
     }
 }
 
-/* Breaks the line before a word that no longer fits; gives the column after the word. */
-static int64_t place(writer *w, int ndim, int64_t column, int64_t width)
+/* Breaks the line before a word that no longer fits, unless it is the first; gives the column after
+ * the word. */
+static int64_t place(writer *w, const style *s, int64_t column, int64_t width)
 {
-    if (column + width > LINE_WIDTH - ndim) {
+    const int ndim = s->x->ndim;
+    if (column > ndim && column + width > s->line_width - ndim) {
         put(w, '\n');
         w->spaces += ndim;
         column = ndim;
@@ -274,11 +286,11 @@ static void put_row(writer *w, const style *s, const char *at)
     int64_t size = x->shape[x->ndim - 1], column = x->ndim;
     for (int64_t i = 0, next; i < size; i = next) {
         next = next_visible(s, i, size);
-        column = place(w, x->ndim, column, s->width) + 1;
+        column = place(w, s, column, s->width) + 1;
         put_element(w, s, at + i * step(x, x->ndim - 1));
         if (next < size) put(w, ' ');
         if (next == i + 1) continue;
-        column = place(w, x->ndim, column, 3) + 1;
+        column = place(w, s, column, 3) + 1;
         put_text(w, "... ");
     }
 }
@@ -314,15 +326,32 @@ static const char *placeholder(const mn_tensor *x)
     return !x || (x != MN_NONE && !x->storage) ? "NULL" : x == MN_NONE ? "NONE" : NULL;
 }
 
-size_t mn_tensor_format(const mn_tensor *x, char *buffer, size_t size)
+static void put_header(writer *w, const mn_tensor *x)
+{
+    char text[256];
+    put_text(w, mn_dtype_name((mn_dtype)x->dtype));
+    put(w, ' ');
+    put_text(w, mni_shape_text(text, sizeof text, x->ndim, x->shape));
+    put_text(w, x->requires_grad ? " requires_grad\n" : "\n");
+}
+
+size_t mn_tensor_format_with(const mn_tensor *x, char *buffer, size_t size,
+                             const mn_format_opts *opts)
 {
     writer w = {.buffer = buffer, .size = size};
+    const mn_format_opts o = opts ? *opts : (mn_format_opts){0};
+    if (!placeholder(x) && o.header) put_header(&w, x);
     if (placeholder(x)) {
         put_text(&w, placeholder(x));
     } else if (x->numel == 0) {
         put_text(&w, "[]");
     } else {
-        style s = {.x = x, .summary = x->numel > THRESHOLD};
+        const int digits = o.precision < MOST_DIGITS ? o.precision : MOST_DIGITS;
+        style s = {.x = x,
+                   .precision = digits == 0 ? 4 : larger(digits, 0),
+                   .line_width = o.line_width ? o.line_width : 75,
+                   .edge = o.edge_items > 0 ? o.edge_items : 3,
+                   .summary = x->numel > (o.threshold ? o.threshold : 1000)};
         measure(&s);
         if (x->ndim == 0)
             put_element(&w, &s, x->data);
@@ -330,6 +359,11 @@ size_t mn_tensor_format(const mn_tensor *x, char *buffer, size_t size)
             put_level(&w, &s, 0, x->data);
     }
     return finish(&w);
+}
+
+size_t mn_tensor_format(const mn_tensor *x, char *buffer, size_t size)
+{
+    return mn_tensor_format_with(x, buffer, size, NULL);
 }
 
 size_t mn_tensor_format_shape(const mn_tensor *x, char *buffer, size_t size)
