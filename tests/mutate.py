@@ -35,6 +35,8 @@ SAME = {
     "pointwise.c:add_backward:swap": "both gradients are gy",
     "unary.c:step_backward:gx[0] negated": "0 stays 0",
     "unary.c:step_backward:gx[0] doubled": "0 stays 0",
+    "create.c:bernoulli_backward:gx[0] negated": "it is zero",
+    "create.c:bernoulli_backward:gx[0] doubled": "it is zero",
     "matmul.c:matmul_backward_fast:mn_saved(n, 1) -> mn_saved(n, 0) #1":
         "where B wants no gradient, B is saved in both places",
 }

@@ -91,7 +91,18 @@ MN_API int64_t mn_live_allocations(void);
  * 1). A draw of n f64 values takes words o + 2i (low) and o + 2i + 1 (high): (word64 >> 11) *
  * 2^-53. Every draw reserves whole blocks: the offset grows by its words rounded up to a multiple
  * of 4, atomically, so a generator may be shared by threads. The bits are the same on every machine
- * and will not change. */
+ * and will not change.
+ *
+ * Other draws take the same words for each element as f32 (one) or f64 (two):
+ *   normal     elements 2j and 2j + 1 are r cos(2 pi v) and r sin(2 pi v), r = sqrt(-2 ln(1 - u)),
+ *              with u and v from the words of 2j and of 2j + 1: as above for f64, word * 2^-32 for
+ *              f32 (Box and Muller, "A note on the generation of random normal deviates", 1958).
+ *              In double, by additions, products, quotients and roots alone, and rounded once.
+ *   integers   in [0, n): (word64 * n) >> 64, of two words. Where (word64 * n) mod 2^64 < 2^64 mod
+ *              n, which would favour some integers, the words at the same offset of stream + c,
+ *              stream + 2c, ... are tried instead, c = 0x9E3779B97F4A7C15.
+ *   orders     of 0, 1, ...: for i = 0, 1, ... p[i] = p[k], then p[k] = i, where k is the integer
+ *              in [0, i] of element i's two words. */
 typedef struct mn_rng {
     uint64_t seed;
     uint64_t stream;

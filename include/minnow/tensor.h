@@ -148,6 +148,10 @@ MN_API mn_error mn_tensor_fill(mn_tensor *x, double value);
  * double) are rounded to x's type, then product and sum each are. */
 MN_API mn_error mn_tensor_uniform(mn_tensor *x, double low, double high, mn_rng *rng);
 
+/* Every element of a contiguous f32 or f64 tensor, in row-major order, <- mean + std z with
+ * a normal z from `rng`, in double and rounded once. mean and std finite, std >= 0. */
+MN_API mn_error mn_tensor_normal(mn_tensor *x, double mean, double std, mn_rng *rng);
+
 /* ---- gradients (filled by minnow/autograd.h) ---- */
 
 MN_API bool mn_tensor_requires_grad(const mn_tensor *x);

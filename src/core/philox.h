@@ -11,4 +11,11 @@ void mni_philox_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t o
  * generator's value before. */
 mn_rng mni_rng_reserve(mn_rng *rng, uint64_t words);
 
+/* Words offset (low) and offset + 1 (high) of a stream; the offset need not begin a block. */
+uint64_t mni_rng_word(mn_rng at);
+
+/* Makes an integer in [0, n), n > 0, of 64 random bits, without bias; false: it takes other bits
+ * (Lemire, "Fast random integer generation in an interval", 2019). */
+bool mni_rng_fit(uint64_t bits, uint64_t n, uint64_t *result);
+
 #endif

@@ -39,15 +39,18 @@ mn_rng mni_rng_reserve(mn_rng *rng, uint64_t words)
     return (mn_rng){rng->seed, rng->stream, offset};
 }
 
-/* Words offset and offset + 1, low word first; an offset need not begin a block. */
-static uint64_t draw(mn_rng *rng)
+uint64_t mni_rng_word(mn_rng at)
 {
-    mn_rng at = mni_rng_reserve(rng, 2);
     uint32_t words[4];
     mni_philox_block(at.seed, at.stream, at.offset / 4, words);
     uint32_t first = words[at.offset % 4];
     if (at.offset % 4 == 3) mni_philox_block(at.seed, at.stream, (at.offset + 1) / 4, words);
     return (uint64_t)words[(at.offset + 1) % 4] << 32 | first;
+}
+
+static uint64_t draw(mn_rng *rng)
+{
+    return mni_rng_word(mni_rng_reserve(rng, 2));
 }
 
 /* The 128-bit product a b: returns its upper half, *bottom is the lower. */
@@ -58,6 +61,13 @@ static uint64_t multiply(uint64_t a, uint64_t b, uint64_t *bottom)
     uint64_t middle = lh + high(ll) + low(hl); /* cannot overflow */
     *bottom = middle << 32 | low(ll);
     return hh + high(middle) + high(hl);
+}
+
+bool mni_rng_fit(uint64_t bits, uint64_t n, uint64_t *result)
+{
+    uint64_t bottom;
+    *result = multiply(bits, n, &bottom);
+    return bottom >= n || bottom >= (0 - n) % n; /* 2^64 mod n: too many for equal shares */
 }
 
 mn_rng mn_rng_make(uint64_t seed, uint64_t stream)
@@ -83,11 +93,7 @@ double mn_rng_uniform(mn_rng *rng)
 uint64_t mn_rng_below(mn_rng *rng, uint64_t n)
 {
     if (!rng || n == 0) return 0;
-    uint64_t bottom, result = multiply(draw(rng), n, &bottom);
-    if (bottom < n) {
-        /* 2^64 mod n of the products are too many for an equal share each. */
-        uint64_t excess = (0 - n) % n;
-        while (bottom < excess) result = multiply(draw(rng), n, &bottom);
-    }
+    uint64_t result;
+    while (!mni_rng_fit(draw(rng), n, &result)) continue;
     return result;
 }

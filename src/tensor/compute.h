@@ -49,6 +49,15 @@ void mni_softmax_backward(mni_team *team, const mn_tensor *y, const mn_tensor *g
  * processor. */
 void mni_uniform(mni_team *team, mn_tensor *x, double low, double high, mn_rng at);
 
+/* x (contiguous, f32 or f64) <- mean + std z, in double and rounded once, z the normal draw at
+ * `at`. */
+void mni_normal(mni_team *team, mn_tensor *x, double mean, double std, mn_rng at);
+
+/* x (contiguous, i64) <- integers from [low, low + n), for n = 0 element i from [low, low + i].
+ * Permutation: of 0, 1, ... */
+void mni_integers(mni_team *team, mn_tensor *x, int64_t low, uint64_t n, mn_rng at);
+void mni_permutation(mni_team *team, mn_tensor *x, mn_rng at);
+
 /* RReLU over contiguous x, y (may be x) and slopes, all of one float dtype and numel:   slopes[i] =
  * x[i] <= 0 ? a : 1;  y[i] = x[i] * slopes[i];  a = low + (high - low) u, never above high, u the
  * draw at `at`, element i of it; with divisor: slopes[i] = x[i] <= 0 ? 1 / a : 1 and y[i] = x[i] <=

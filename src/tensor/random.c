@@ -1,7 +1,8 @@
 /*
  * tensor/random.c: random draws over whole tensors. Element i depends on its position in the stream
- * alone, so a draw may be cut anywhere.
+ * alone (a normal one on its pair's), so a draw may be cut at any even one.
  */
+#include "core/philox.h"
 #include "tensor/compute.h"
 #include "tensor/loop.h"
 
@@ -46,6 +47,13 @@ void mni_uniform(mni_team *team, mn_tensor *x, double low, double high, mn_rng a
     draw(team, &job);
 }
 
+void mni_normal(mni_team *team, mn_tensor *x, double mean, double std, mn_rng at)
+{
+    draw_job job = {.x = x, .low = mean, .high = std, .at = at};
+    job.uniform = mni_kernels()->normal[x->dtype];
+    draw(team, &job);
+}
+
 void mni_rrelu(mni_team *team, const mn_tensor *x, double low, double high, bool divisor, mn_rng at,
                mn_tensor *y, mn_tensor *slopes)
 {
@@ -54,4 +62,53 @@ void mni_rrelu(mni_team *team, const mn_tensor *x, double low, double high, bool
     job.slopes = slopes ? slopes->data : NULL;
     job.rrelu = mni_kernels()->rrelu[x->dtype];
     draw(team, &job);
+}
+
+/* ---- integers ---- */
+
+typedef struct integers_job {
+    int64_t *y;
+    int64_t low;
+    uint64_t n; /* 0: element i has i + 1 values */
+    mn_rng at;
+} integers_job;
+
+enum { INTEGERS = 128 };
+
+static void integers_range(void *arg, int64_t begin, int64_t end)
+{
+    const integers_job *job = arg;
+    uint32_t words[2 * INTEGERS];
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t k = (i - begin) % INTEGERS;
+        mn_rng at = job->at;
+        at.offset += 2 * (uint64_t)i;
+        if (k == 0) mni_kernels()->words(2 * (end - i < INTEGERS ? end - i : INTEGERS), words, at);
+        uint64_t bits = (uint64_t)words[2 * k + 1] << 32 | words[2 * k], result;
+        while (!mni_rng_fit(bits, job->n ? job->n : (uint64_t)i + 1, &result)) {
+            at.stream += UINT64_C(0x9E3779B97F4A7C15);
+            bits = mni_rng_word(at);
+        }
+        job->y[i] = (int64_t)((uint64_t)job->low + result);
+    }
+}
+
+void mni_integers(mni_team *team, mn_tensor *x, int64_t low, uint64_t n, mn_rng at)
+{
+    integers_job job = {(int64_t *)(void *)x->data, low, n, at};
+    if (x->numel <= MNI_SERIAL)
+        integers_range(&job, 0, x->numel);
+    else
+        mni_team_range(team, x->numel, MNI_GRAIN, integers_range, &job);
+}
+
+void mni_permutation(mni_team *team, mn_tensor *x, mn_rng at)
+{
+    int64_t *y = (int64_t *)(void *)x->data;
+    mni_integers(team, x, 0, 0, at);
+    for (int64_t i = 0; i < x->numel; i++) {
+        const int64_t k = y[i];
+        y[i] = y[k];
+        y[k] = i;
+    }
 }

@@ -544,20 +544,43 @@ mn_error mn_tensor_fill(mn_tensor *x, double value)
     return MN_OK;
 }
 
-mn_error mn_tensor_uniform(mn_tensor *x, double low, double high, mn_rng *rng)
+static mn_error drawable(const char *who, const mn_tensor *x, const mn_rng *rng)
 {
-    mn_error e = writable("mn_tensor_uniform", x);
+    mn_error e = writable(who, x);
     if (e) return e;
     if (!mni_is_float((mn_dtype)x->dtype))
-        return mn_fail(MN_ERR_DTYPE, "mn_tensor_uniform: the tensor is %s, not f32 or f64",
+        return mn_fail(MN_ERR_DTYPE, "%s: the tensor is %s, not f32 or f64", who,
                        mn_dtype_name((mn_dtype)x->dtype));
-    if (!rng) return mn_fail(MN_ERR_ARGUMENT, "mn_tensor_uniform: the generator is NULL");
-    if (!x->contiguous)
-        return mn_fail(MN_ERR_ARGUMENT, "mn_tensor_uniform: the tensor is not contiguous");
+    if (!rng) return mn_fail(MN_ERR_ARGUMENT, "%s: the generator is NULL", who);
+    if (!x->contiguous) return mn_fail(MN_ERR_ARGUMENT, "%s: the tensor is not contiguous", who);
+    return MN_OK;
+}
+
+/* Where a draw for all of x begins. */
+static mn_rng reserve(const mn_tensor *x, mn_rng *rng)
+{
+    return mni_rng_reserve(rng, (uint64_t)x->numel * (x->dtype == MN_F64 ? 2 : 1));
+}
+
+mn_error mn_tensor_uniform(mn_tensor *x, double low, double high, mn_rng *rng)
+{
+    mn_error e = drawable("mn_tensor_uniform", x, rng);
+    if (e) return e;
     if (!isfinite(low) || !isfinite(high) || low > high)
         return mn_fail(MN_ERR_ARGUMENT, "mn_tensor_uniform: no range from %g to %g", low, high);
-    uint64_t words = (uint64_t)x->numel * (x->dtype == MN_F64 ? 2 : 1);
-    mni_uniform(NULL, x, low, high, mni_rng_reserve(rng, words));
+    mni_uniform(NULL, x, low, high, reserve(x, rng));
+    mni_touch(x, NULL);
+    return MN_OK;
+}
+
+mn_error mn_tensor_normal(mn_tensor *x, double mean, double std, mn_rng *rng)
+{
+    mn_error e = drawable("mn_tensor_normal", x, rng);
+    if (e) return e;
+    if (!isfinite(mean) || !isfinite(std) || std < 0)
+        return mn_fail(MN_ERR_ARGUMENT, "mn_tensor_normal: mean %g and standard deviation %g", mean,
+                       std);
+    mni_normal(NULL, x, mean, std, reserve(x, rng));
     mni_touch(x, NULL);
     return MN_OK;
 }

@@ -40,8 +40,11 @@
 
 #define MNI_INLINE static inline __attribute__((always_inline))
 
+void MNI_FOR_ISA(mni_words)(int64_t n, uint32_t *words, mn_rng at);
 void MNI_FOR_ISA(mni_uniform_f32)(int64_t n, void *x, double low, double high, mn_rng at);
 void MNI_FOR_ISA(mni_uniform_f64)(int64_t n, void *x, double low, double high, mn_rng at);
+void MNI_FOR_ISA(mni_normal_f32)(int64_t n, void *x, double mean, double std, mn_rng at);
+void MNI_FOR_ISA(mni_normal_f64)(int64_t n, void *x, double mean, double std, mn_rng at);
 void MNI_FOR_ISA(mni_rrelu_f32)(int64_t n, const void *x, double low, double high, bool divisor,
                                 mn_rng at, void *y, void *slopes);
 void MNI_FOR_ISA(mni_rrelu_f64)(int64_t n, const void *x, double low, double high, bool divisor,

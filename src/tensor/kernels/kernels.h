@@ -53,9 +53,11 @@ typedef void (*mni_softmax_backward_fn)(int64_t rows, int64_t n, const void *y, 
                                         const void *gy, const int64_t sgy[2], void *gx,
                                         const int64_t sgx[2], bool logarithm);
 
-/* ---- random draws (same bits on every instruction set); see mni_uniform and mni_rrelu ---- */
+/* ---- random draws (same bits on every instruction set); see mni_uniform and so on ---- */
 
+typedef void (*mni_words_fn)(int64_t n, uint32_t *words, mn_rng at);
 typedef void (*mni_uniform_fn)(int64_t n, void *x, double low, double high, mn_rng at);
+typedef void (*mni_normal_fn)(int64_t n, void *x, double mean, double std, mn_rng at);
 typedef void (*mni_rrelu_fn)(int64_t n, const void *x, double low, double high, bool divisor,
                              mn_rng at, void *y, void *slopes);
 
@@ -89,7 +91,9 @@ typedef struct mni_kernel_table {
     mni_sum_end_fn sum_end[MNI_DTYPES]; /* by the cascade's type */
     mni_softmax_fn softmax[MNI_DTYPES];
     mni_softmax_backward_fn softmax_backward[MNI_DTYPES];
+    mni_words_fn words;
     mni_uniform_fn uniform[MNI_DTYPES];
+    mni_normal_fn normal[MNI_DTYPES];
     mni_rrelu_fn rrelu[MNI_DTYPES];
     mni_product_fn product[MNI_DTYPES];
 } mni_kernel_table;

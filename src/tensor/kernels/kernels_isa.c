@@ -268,7 +268,9 @@ const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .sum_end = {[MN_F32] = sum_end_F32, [MN_F64] = sum_end_F64, [MN_I64] = sum_end_I64},
     .softmax = {FLOATS(ENTRY, softmax)},
     .softmax_backward = {FLOATS(ENTRY, softmax_backward)},
+    .words = MNI_FOR_ISA(mni_words),
     .uniform = {MNI_FOR_ISA(mni_uniform_f32), MNI_FOR_ISA(mni_uniform_f64)},
+    .normal = {MNI_FOR_ISA(mni_normal_f32), MNI_FOR_ISA(mni_normal_f64)},
     .rrelu = {MNI_FOR_ISA(mni_rrelu_f32), MNI_FOR_ISA(mni_rrelu_f64)},
     .product = {MNI_FOR_ISA(mni_product_f32), MNI_FOR_ISA(mni_product_f64)},
 };

@@ -8,6 +8,8 @@
  */
 #include "tensor/kernels/isa.h"
 
+#include <string.h>
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 enum { VECTOR = 64 };
@@ -95,6 +97,15 @@ static const uint32_t *draw(mn_rng at, int64_t count, uint32_t *words)
     return words + skip;
 }
 
+void MNI_FOR_ISA(mni_words)(int64_t n, uint32_t *to, mn_rng at)
+{
+    uint32_t words[WORDS] __attribute__((aligned(64)));
+    for (int64_t some; n > 0; n -= some, to += some, at.offset += (uint64_t)some) {
+        some = n < WORDS - 2 * STEP ? n : WORDS - 2 * STEP;
+        memcpy(to, draw(at, some, words), (size_t)some * sizeof *to);
+    }
+}
+
 /* u in [0, 1) from element i's words. */
 MNI_INLINE float unit_f32(const uint32_t *w, int64_t i)
 {
@@ -106,6 +117,78 @@ MNI_INLINE double unit_f64(const uint32_t *w, int64_t i)
     const uint64_t word = (uint64_t)w[2 * i + 1] << 32 | w[2 * i];
     return (double)(int64_t)(word >> 11) * 0x1p-53;
 }
+
+/* ---- normal values ---- */
+
+/* By operations that IEEE 754 defines to the bit, so that no libm has a say. */
+
+typedef union number {
+    double value;
+    uint64_t bits;
+} number;
+
+/* ln x for a normal x > 0: x = 2^e m with m from sqrt(1/2) to sqrt(2), and ln m = 2 artanh(s) by
+ * its series. */
+MNI_INLINE double logarithm(double x)
+{
+    const uint64_t least = 0x3fe6a09e667f3bcd, fraction = 0xfffffffffffff; /* least: sqrt(1/2) */
+    number m = {x}, e = {0x1p52};
+    const uint64_t above = m.bits - least + ((uint64_t)1023 << 52);
+    e.bits |= above >> 52;
+    m.bits = (above & fraction) + least;
+    const double s = (m.value - 1) / (m.value + 1), z = s * s;
+    double p = 1.0 / 19;
+    p = p * z + 1.0 / 17;
+    p = p * z + 1.0 / 15;
+    p = p * z + 1.0 / 13;
+    p = p * z + 1.0 / 11;
+    p = p * z + 1.0 / 9;
+    p = p * z + 1.0 / 7;
+    p = p * z + 1.0 / 5;
+    p = p * z + 1.0 / 3;
+    return (e.value - (0x1p52 + 1023)) * 0x1.62e42fefa39efp-1 + 2 * (s + s * (z * p));
+}
+
+/* u, v <- cos and sin of 2 pi v, each times sqrt(-2 ln(1 - u)). The angle is q quarters of a turn
+ * (adding 1.5 * 2^52 rounds, which leaves q in the low bits), and up to half of one, by the series.
+ */
+static void box_muller(int64_t n, double *restrict u, double *restrict v)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const double radius = __builtin_sqrt(-2 * logarithm(1 - u[i]));
+        number q = {4 * v[i] + 0x1.8p52}, c, s;
+        const double t = (4 * v[i] - (q.value - 0x1.8p52)) * 0x1.921fb54442d18p0, z = t * t;
+        double a = 1.0 / 20922789888000, b = 1.0 / 1307674368000;
+        a = 1.0 / 87178291200 - a * z;
+        b = 1.0 / 6227020800 - b * z;
+        a = 1.0 / 479001600 - a * z;
+        b = 1.0 / 39916800 - b * z;
+        a = 1.0 / 3628800 - a * z;
+        b = 1.0 / 362880 - b * z;
+        a = 1.0 / 40320 - a * z;
+        b = 1.0 / 5040 - b * z;
+        a = 1.0 / 720 - a * z;
+        b = 1.0 / 120 - b * z;
+        a = 1.0 / 24 - a * z;
+        b = 1.0 / 6 - b * z;
+        a = 0.5 - a * z;
+        c.value = radius * (1 - a * z);
+        s.value = radius * (t - t * (b * z));
+        /* An odd q exchanges them; cos is negative in quarters 1 and 2, sin in 2 and 3. */
+        const uint64_t exchange = (c.bits ^ s.bits) & (0 - (q.bits & 1));
+        c.bits ^= exchange ^ ((q.bits + 1) & 2) << 62;
+        s.bits ^= exchange ^ (q.bits & 2) << 62;
+        u[i] = c.value;
+        v[i] = s.value;
+    }
+}
+
+/* u in [0, 1) with all the bits of the words of element i. */
+MNI_INLINE double wide_f32(const uint32_t *w, int64_t i)
+{
+    return ((double)(int32_t)(w[i] ^ 0x80000000u) + 0x1p31) * 0x1p-32;
+}
+#define wide_f64 unit_f64
 
 #define DRAW_FN(suffix, T)                                                                         \
     enum { PER_##suffix = sizeof(T) / 4, PIECE_##suffix = (WORDS - 2 * STEP) / PER_##suffix };     \
@@ -121,6 +204,29 @@ MNI_INLINE double unit_f64(const uint32_t *w, int64_t i)
             some = n < PIECE_##suffix ? n : PIECE_##suffix;                                        \
             const uint32_t *w = draw(at, some * PER_##suffix, words);                              \
             for (int64_t i = 0; i < some; i++) x[i] = l + range * unit_##suffix(w, i);             \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    void MNI_FOR_ISA(mni_normal_##suffix)(int64_t n, void *xv, double mean, double std, mn_rng at) \
+    {                                                                                              \
+        uint32_t words[WORDS] __attribute__((aligned(64)));                                        \
+        double u[PIECE_##suffix / 2], v[PIECE_##suffix / 2];                                       \
+        T *x = xv;                                                                                 \
+        for (int64_t some; n > 0;                                                                  \
+             n -= some, x += some, at.offset += (uint64_t)some * PER_##suffix) {                   \
+            some = n < PIECE_##suffix ? n : PIECE_##suffix;                                        \
+            const int64_t pairs = (some + 1) / 2;                                                  \
+            const uint32_t *w = draw(at, 2 * pairs * PER_##suffix, words);                         \
+            for (int64_t i = 0; i < pairs; i++) {                                                  \
+                u[i] = wide_##suffix(w, 2 * i);                                                    \
+                v[i] = wide_##suffix(w, 2 * i + 1);                                                \
+            }                                                                                      \
+            box_muller(pairs, u, v);                                                               \
+            for (int64_t i = 0; i < some / 2; i++) {                                               \
+                x[2 * i] = (T)(mean + std * u[i]);                                                 \
+                x[2 * i + 1] = (T)(mean + std * v[i]);                                             \
+            }                                                                                      \
+            if (some % 2) x[some - 1] = (T)(mean + std * u[some / 2]);                             \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
