@@ -241,6 +241,48 @@ def linear(c):
     return [x, w], ()
 
 
+def vectors(c):
+    def vector(x):
+        return x.dtype == c.p.dtype and x.dim() == 1
+    return [c.any(vector), c.any(vector)], ()
+
+
+def addmm(c):
+    (a, b), _ = matmul(c)
+    m, n = c.of(a).shape[:-1], c.of(b).shape[1:]
+    if len(m) != 1 or len(n) != 1:
+        raise Impossible
+    bias = c.any(lambda y: y.dtype == c.p.dtype and y.dim() <= 2 and c.broadcasts(y.shape, (m[0], n[0]))
+                 and all(k in (1, l) for k, l in zip(reversed(y.shape), (n[0], m[0]))))
+    return [bias, a, b], (c.number(), c.number())
+
+
+def einsum(c):
+    """Letters for one to three tensors, often those of dimensions that have the same size, and some in the output."""
+    xs = [c.float(), c.float(), c.float()][:c.int(1, 3)]
+    letters, terms = {}, []
+    for x in xs:
+        term = {}
+        for n in c.of(x).shape:
+            fits = [k for k, size in letters.items() if term.get(k, n) == n and (size == n or 1 in (size, n))]
+            k = c.random.choice(fits) if fits and c.random.random() < 0.7 else "abcdefghijklmno"[len(letters)]
+            letters[k] = n if letters.get(k, 1) == 1 else letters[k]
+            term[k] = n
+            terms.append(k)
+        terms.append(",")
+    output = c.random.sample(sorted(letters), c.int(0, min(3, len(letters))))
+    return xs, ("".join(terms[:-1] + ["->"] + output),)
+
+
+def triangle(c):
+    return [c.any(lambda y: y.dim() >= 2)], (c.int(-2, 2),)
+
+
+def diagonal(c):
+    x = c.any(lambda y: y.dim() >= 2)
+    return [x], (c.int(-2, 2), *c.random.sample(range(c.of(x).dim()), 2))
+
+
 def reshape(c):
     x = c.any()
     return [x], c.split(c.of(x).numel()) if c.of(x).numel() else (0, 3)
@@ -373,7 +415,10 @@ OPS = {
     "softplus": lambda c: ([c.float()], (c.number(0.5, 2.0), 20.0)),
     "floor": plain(), "ceil": plain(), "round": plain(), "trunc": plain(),
     "isnan": plain(), "isinf": plain(), "isfinite": plain(),
-    "matmul": matmul, "linear": linear,
+    "matmul": matmul, "linear": linear, "addmm": addmm, "einsum": einsum, "outer": vectors,
+    "dot": lambda c: ((lambda x: ([x, c.like(x)], ()))(c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 1))),
+    "tril": triangle, "triu": triangle, "diagonal": diagonal,
+    "trace": lambda c: ([c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 2)], ()),
     "sum": plain(), "mean": plain(), "sum_dim": over_dims(), "mean_dim": over_dims(),
     "max": lambda c: ([c.distinct()], ()), "max_dim": along_kept(Chooser.distinct),
     "argmax": lambda c: ([c.distinct()], ()), "argmax_dim": along_kept(Chooser.distinct),

@@ -1,5 +1,5 @@
 /*
- * autograd/ops/matmul.c: products of matrices, and the linear layer's product with bias.
+ * autograd/ops/matmul.c: products of matrices, alone, added to another, and the linear layer's.
  * Everything ends in mni_gemm, which takes any strides, so transposed operands are not copied.
  */
 #include "autograd/ops/ops.h"
@@ -161,6 +161,70 @@ mn_tensor *mn_matmul(mn_tape *t, mn_tensor *a, mn_tensor *b)
     mn_node *n = mn_op_record(t, &matmul_op, in, 2, &y, 1);
     mni_save_if(n, mn_tensor_requires_grad(b), a, b);
     mni_save_if(n, mn_tensor_requires_grad(a), b, a);
+    return mn_op_end(t, y);
+}
+
+/* ---- addmm ---- */
+
+typedef struct weights {
+    double beta, alpha;
+} weights;
+
+/* Y = beta C + alpha A B; the engine sums C's gradient over what was stretched. */
+static void addmm_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
+{
+    const weights *w = mn_saved_data(n);
+    mn_tensor *g = w->alpha != 1 ? mn_mul_scalar(t, gy[0], w->alpha) : gy[0];
+    if (mn_needs(n, 0)) gx[0] = mn_mul_scalar(t, gy[0], w->beta);
+    if (mn_needs(n, 1)) gx[1] = mn_matmul(t, g, mn_transpose(t, mn_saved(n, 1), 0, 1));
+    if (mn_needs(n, 2)) gx[2] = mn_matmul(t, mn_transpose(t, mn_saved(n, 0), 0, 1), g);
+}
+static const mn_op addmm_op = {
+    .name = "addmm", .backward = addmm_backward, .flags = MN_OP_BROADCASTS};
+
+/* shape <- the product's, to which c has to stretch. */
+static bool addmm_fits(mn_tape *t, const mn_tensor *c, const mn_tensor *a, const mn_tensor *b,
+                       int64_t *shape)
+{
+    int ndim;
+    if (!mni_require_float(t, a) || !mni_require_same_dtype(t, a, b) ||
+        !mni_require_same_dtype(t, c, a))
+        return false;
+    if (a->ndim != 2 || b->ndim != 2) {
+        mni_shape_error(t, a, b, "two matrices are needed");
+        return false;
+    }
+    if (!product_shape(t, a, b, &ndim, shape)) return false;
+    bool fits = c->ndim <= 2;
+    for (int d = 0; fits && d < c->ndim; d++)
+        fits = c->shape[d] == 1 || c->shape[d] == shape[d + 2 - c->ndim];
+    if (fits) return true;
+    char from[MNI_TEXT], to[MNI_TEXT];
+    mn_tape_fail(t, MN_ERR_SHAPE, "%s does not stretch to the product's %s",
+                 mni_shape_text(from, sizeof from, c->ndim, c->shape),
+                 mni_shape_text(to, sizeof to, 2, shape));
+    return false;
+}
+
+mn_tensor *mn_addmm(mn_tape *t, mn_tensor *c, mn_tensor *a, mn_tensor *b, double beta, double alpha)
+{
+    mn_tensor *in[] = {c, a, b};
+    int64_t shape[2];
+    if (!mni_begin(t, &addmm_op, in, 3) || !addmm_fits(t, c, a, b, shape)) return NULL;
+    mni_team *team = mni_tape_team(t);
+    mn_tensor *y = mni_tape_tensor(t, (mn_dtype)a->dtype, 2, shape);
+    if (y) {
+        mni_gemm(team, (mn_dtype)a->dtype, shape[0], shape[1], a->shape[1], matrix(a, 0),
+                 matrix(b, 0), y->data, shape[1], NULL, false);
+        if (beta != 0)
+            mni_map2(team, mni_kernels()->axpby, y, c, y, (double[]){alpha, beta});
+        else
+            mni_map1(team, mni_kernels()->mul_scalar, y, y, &alpha);
+    }
+    mn_node *n = mn_op_record(t, &addmm_op, in, 3, &y, 1);
+    mni_save_if(n, mn_tensor_requires_grad(b), a, b);
+    mni_save_if(n, mn_tensor_requires_grad(a), b, a);
+    mn_save_data(n, &(weights){beta, alpha}, sizeof(weights));
     return mn_op_end(t, y);
 }
 
