@@ -29,7 +29,7 @@ enum { MNI_SUM_LANES = 64, MNI_SUM_RADIX = 64, MNI_SUM_LEVELS = 6 };
 typedef struct mni_cascade {
     int64_t count[MNI_SUM_LEVELS]; /* how many were added to each level */
     union {
-        float f32[MNI_SUM_LEVELS][MNI_SUM_LANES];
+        _Alignas(64) float f32[MNI_SUM_LEVELS][MNI_SUM_LANES];
         double f64[MNI_SUM_LEVELS][MNI_SUM_LANES];
         int64_t i64[MNI_SUM_LEVELS][MNI_SUM_LANES];
     } level;

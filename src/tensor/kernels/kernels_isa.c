@@ -82,7 +82,7 @@ ALL(COPY_FN, BOOL, bool)
 
 /* acc += x [rows, columns]. Four rows at a time, since each pass over the sums costs a load and a
  * store. */
-#define SUM_ROWS(x_at)                                                                             \
+#define SUM_ROWS(columns, x_at)                                                                    \
     for (; r + 4 <= rows; r += 4, x += 4 * rs)                                                     \
         for (int64_t j = 0; j < columns; j++)                                                      \
             acc[j] +=                                                                              \
@@ -90,16 +90,19 @@ ALL(COPY_FN, BOOL, bool)
     for (; r < rows; r++, x += rs)                                                                 \
         for (int64_t j = 0; j < columns; j++) acc[j] += (A)x[x_at];
 
+/* The most common width is a constant, so that the sums stay in registers. */
 #define SUM_FN(id, type, accumulator, member)                                                      \
     static void sum_rows_##id(int64_t rows, int64_t columns, const type *x, int64_t rs,            \
                               int64_t cs, accumulator *restrict acc)                               \
     {                                                                                              \
         typedef accumulator A;                                                                     \
         int64_t r = 0;                                                                             \
-        if (cs == 1) {                                                                             \
-            SUM_ROWS(j)                                                                            \
+        if (cs == 1 && columns == MNI_SUM_LANES) {                                                 \
+            SUM_ROWS(MNI_SUM_LANES, j)                                                             \
+        } else if (cs == 1) {                                                                      \
+            SUM_ROWS(columns, j)                                                                   \
         } else {                                                                                   \
-            SUM_ROWS(j *cs)                                                                        \
+            SUM_ROWS(columns, j *cs)                                                               \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
@@ -131,16 +134,21 @@ SUM_FN(I64, int64_t, int64_t, i64)
 SUM_FN(U8, uint8_t, int64_t, i64)
 SUM_FN(BOOL, bool, int64_t, i64)
 
+#define FOLD_HALF(half)                                                                            \
+    for (int j = 0; j < half; j++) total[j] += total[j + half];
+
 #define SUM_END_FN(id, type, member)                                                               \
     static void sum_end_##id(const mni_cascade *s, int64_t n, bool fold, bool accumulate,          \
                              void *yv)                                                             \
     {                                                                                              \
         type total[MNI_SUM_LANES] = {0}, *y = yv;                                                  \
-        for (int l = 0; l < MNI_SUM_LEVELS; l++)                                                   \
-            for (int j = 0; s->count[l] > 0 && j < MNI_SUM_LANES; j++)                             \
-                total[j] += s->level.member[l][j];                                                 \
-        for (int half = MNI_SUM_LANES / 2; fold && half > 0; half /= 2)                            \
-            for (int j = 0; j < half; j++) total[j] += total[j + half];                            \
+        for (int l = 0; l < MNI_SUM_LEVELS; l++) {                                                 \
+            if (s->count[l] == 0) continue;                                                        \
+            for (int j = 0; j < MNI_SUM_LANES; j++) total[j] += s->level.member[l][j];             \
+        }                                                                                          \
+        if (fold) {                                                                                \
+            FOLD_HALF(32) FOLD_HALF(16) FOLD_HALF(8) FOLD_HALF(4) FOLD_HALF(2) FOLD_HALF(1)        \
+        }                                                                                          \
         for (int64_t j = 0; j < n; j++) y[j] = accumulate ? y[j] + total[j] : total[j];            \
     }
 
