@@ -381,42 +381,198 @@ START_TEST(sums_over_any_dimensions_of_any_layout)
 }
 END_TEST
 
-/* The relative error of the sums of x over its reduced dimensions, in units of the dtype's epsilon.
- * */
-static double sum_error(mn_dtype dtype, int64_t rows, int64_t columns, bool over_rows, int64_t gap)
+/* ---- the other reductions ---- */
+
+typedef enum statistic {
+    SUM,
+    PRODUCT,
+    LARGEST,
+    SMALLEST,
+    VARIANCE,
+    LOGSUMEXP,
+    NORM,
+    STATISTICS
+} statistic;
+
+static void compute_statistic(mni_team *team, statistic what, double p, const mn_tensor *x,
+                              const bool *reduced, mn_tensor *y, mn_tensor *a, mn_tensor *b)
 {
-    const int64_t strides[2] = {columns * gap, gap}, outputs = over_rows ? columns : rows;
-    const double unit = dtype == MN_F32 ? 0x1p-24 : 0x1p-53;
-    char *data = malloc((size_t)(rows * columns * gap) * mn_dtype_size(dtype));
-    mn_tensor *x = mn_tensor_wrap(dtype, 2, (int64_t[]){rows, columns}, strides, data, NULL, NULL);
-    mn_tensor *y = mn_tensor_empty(dtype, 1, &outputs);
-    mni_uniform(NULL, x, 0, 1,
-                mn_rng_make(5, 0)); /* fills the block's beginning: contiguous or not */
-    if (gap != 1) {
-        x->contiguous = true;
-        x->numel = rows * columns * gap;
-        mni_uniform(NULL, x, 0, 1, mn_rng_make(5, 0));
-        x->contiguous = false;
-        x->numel = rows * columns;
+    const mni_folding fold[] = {MNI_SUM, MNI_PRODUCT, MNI_LARGEST, MNI_SMALLEST};
+    if (what < VARIANCE) mni_fold(team, fold[what], NULL, x, reduced, y);
+    if (what == VARIANCE) mni_variance(team, x, reduced, (int)p, y, a, b);
+    if (what == LOGSUMEXP) mni_logsumexp(team, x, reduced, y, a);
+    if (what == NORM) mni_norm(team, x, reduced, p, y);
+}
+
+/* sum of f(v[i]), compensated, as long double is no wider everywhere. */
+static double sum_of(double (*f)(double, double), double p, int64_t n, const double *v)
+{
+    double sum = 0, lost = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double term = f(v[i], p) - lost, next = sum + term;
+        lost = (next - sum) - term;
+        sum = next;
     }
-    mni_sum(NULL, x, (bool[]){over_rows, !over_rows}, y, false);
-    double worst = 0;
-    for (int64_t o = 0; o < outputs; o++) {
-        double sum = 0, lost = 0; /* compensated, as long double is no wider everywhere */
-        for (int64_t i = 0; i < (over_rows ? rows : columns); i++) {
-            const int64_t e = (over_rows ? i : o) * strides[0] + (over_rows ? o : i) * strides[1];
-            const double v = (dtype == MN_F32 ? (double)((float *)(void *)data)[e]
-                                              : ((double *)(void *)data)[e]) -
-                             lost;
-            const double next = sum + v;
-            lost = (next - sum) - v;
-            sum = next;
-        }
-        worst = fmax(worst, fabs(((get(y, o) - sum) + lost) / sum) / unit);
+    return sum;
+}
+
+static double same(double v, double p)
+{
+    (void)p;
+    return v;
+}
+static double squared(double v, double m)
+{
+    return (v - m) * (v - m);
+}
+static double exponential(double v, double m)
+{
+    return exp(v - m);
+}
+static double powered(double v, double p)
+{
+    return p == 0 ? v != 0 : pow(fabs(v), p);
+}
+
+/* The same of n numbers, which it may change. */
+static double naive_statistic(statistic what, double p, int64_t n, double *v)
+{
+    double product = 1, max = -INFINITY, min = INFINITY, top = -INFINITY, bottom = INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        product *= v[i];
+        max = fmax(max, v[i]);
+        min = fmin(min, v[i]);
+        top = fmax(top, fabs(v[i]));
+        bottom = fmin(bottom, fabs(v[i]));
     }
+    if (what == SUM) return sum_of(same, 0, n, v);
+    if (what == PRODUCT) return product;
+    if (what == LARGEST) return max;
+    if (what == SMALLEST) return min;
+    if (what == LOGSUMEXP) return n > 0 ? max + log(sum_of(exponential, max, n, v)) : -INFINITY;
+    if (what == NORM && isinf(p)) return p > 0 ? top : bottom;
+    if (what == NORM) return pow(sum_of(powered, p, n, v), p == 0 ? 1 : 1 / p);
+    for (int64_t i = n - 1; i >= 0; i--) v[i] -= v[0];
+    const double mean = sum_of(same, 0, n, v) / (double)n;
+    return sum_of(squared, mean, n, v) / fmax((double)n - p, 0);
+}
+
+static void check_statistic(statistic what, mn_dtype dtype)
+{
+    const double orders[] = {0, 1, 2, 3, INFINITY, -INFINITY};
+    const double p = what == VARIANCE ? (double)below(3) : orders[below(6)];
+    int64_t shape[MN_MAX_DIMS], kept[MN_MAX_DIMS];
+    const int ndim = random_shape(5, shape);
+    bool reduced[MN_MAX_DIMS];
+    int left = 0;
+    for (int d = 0; d < ndim; d++) {
+        reduced[d] = below(2);
+        if (!reduced[d]) kept[left++] = shape[d];
+    }
+    mn_tensor *x = random_tensor(dtype, ndim, shape, true);
+    mn_tensor *y = mn_tensor_full(sum_type(dtype), left, kept, 7);
+    mn_tensor *a = mn_tensor_full(sum_type(dtype), left, kept, 7);
+    mn_tensor *b = mn_tensor_full(sum_type(dtype), left, kept, 7);
+    const int64_t n = y->numel > 0 ? x->numel / y->numel : 0;
+    double *v = calloc((size_t)x->numel + 1, sizeof *v);
+    int64_t *filled = calloc((size_t)y->numel + 1, sizeof *filled);
+    for (int64_t i = 0; i < x->numel; i++) {
+        int64_t index[MN_MAX_DIMS], to = 0;
+        position(x, i, index);
+        for (int d = 0; d < ndim; d++)
+            if (!reduced[d]) to = to * shape[d] + index[d];
+        v[to * n + filled[to]++] = mn_tensor_get(x, index);
+    }
+    compute_statistic(NULL, what, p, x, reduced, y, a, b);
+    const double unit = dtype == MN_F32 ? 0x1p-23 : dtype == MN_F64 ? 0x1p-52 : 0;
+    for (int64_t o = 0; o < y->numel; o++) {
+        const double want = naive_statistic(what, p, n, v + o * n), got = get(y, o);
+        if (!mni_is_float(dtype) && !(fabs(want) < 0x1p50)) continue; /* it wraps, doubles do not */
+        if (what == PRODUCT && dtype == MN_F32 && n > 126) continue;  /* a part could overflow */
+        EXPECT_MSG(got == want || (isnan(got) && isnan(want)) ||
+                       fabs(got - want) <= unit * (double)(16 + n) * (1 + fabs(want)),
+                   "%d of %d elements: %.17g, not %.17g", (int)what, (int)n, got, want);
+    }
+    free(v);
+    free(filled);
     mn_release(x);
     mn_release(y);
-    free(data);
+    mn_release(a);
+    mn_release(b);
+}
+
+START_TEST(statistics_over_any_dimensions_of_any_layout)
+{
+    FOR_EACH_ISA
+    for (int i = 0; i < 4000; i++) {
+        const statistic what = (statistic)(i % STATISTICS);
+        check_statistic(what, (mn_dtype)below(what == PRODUCT ? 3 : 2));
+    }
+}
+END_TEST
+
+START_TEST(extremes_of_nan_are_nan)
+{
+    for (int at = 0; at < 200; at += 7) {
+        mn_tensor *x = random_tensor(MN_F32, 1, (int64_t[]){200}, false);
+        mn_tensor *y = mn_tensor_empty(MN_F32, 0, NULL);
+        put(x, at, NAN);
+        mni_fold(NULL, MNI_LARGEST, NULL, x, (bool[]){true}, y);
+        EXPECT(isnan(get(y, 0)));
+        mni_fold(NULL, MNI_SMALLEST, NULL, x, (bool[]){true}, y);
+        EXPECT(isnan(get(y, 0)));
+        mn_release(x);
+        mn_release(y);
+    }
+}
+END_TEST
+
+START_TEST(the_variance_of_equal_numbers_is_zero)
+{
+    for (int64_t n = 2; n < 3000; n = n * 3 / 2 + 1) {
+        mn_tensor *x = mn_tensor_full(MN_F32, 1, &n, 0.1), *y = mn_tensor_empty(MN_F32, 0, NULL);
+        mn_tensor *a = mn_tensor_empty(MN_F32, 0, NULL), *b = mn_tensor_empty(MN_F32, 0, NULL);
+        mni_variance(NULL, x, (bool[]){true}, 1, y, a, b);
+        EXPECT(get(y, 0) == 0);
+        mn_release(x);
+        mn_release(y);
+        mn_release(a);
+        mn_release(b);
+    }
+}
+END_TEST
+
+/* The relative error over rows or columns of numbers from [low, low + 1), in units of the dtype's
+ * epsilon. */
+static double statistic_error(statistic what, mn_dtype dtype, double low, int64_t rows,
+                              int64_t columns, bool over_rows, int64_t gap)
+{
+    const int64_t strides[2] = {columns * gap, gap}, outputs = over_rows ? columns : rows;
+    const int64_t n = over_rows ? rows : columns, all = rows * columns * gap;
+    const double unit = dtype == MN_F32 ? 0x1p-24 : 0x1p-53, p = what == NORM ? 2 : 1;
+    mn_tensor *drawn = mn_tensor_empty(dtype, 1, &all);
+    mni_uniform(NULL, drawn, low, low + 1, mn_rng_make(5, 0));
+    mn_tensor *x =
+        mn_tensor_wrap(dtype, 2, (int64_t[]){rows, columns}, strides, drawn->data, NULL, NULL);
+    mn_tensor *y = mn_tensor_empty(dtype, 1, &outputs), *a = mn_tensor_empty(dtype, 1, &outputs);
+    mn_tensor *b = mn_tensor_empty(dtype, 1, &outputs);
+    compute_statistic(NULL, what, p, x, (bool[]){over_rows, !over_rows}, y, a, b);
+    double worst = 0, *v = malloc((size_t)n * sizeof *v);
+    for (int64_t o = 0; o < outputs; o++) {
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t e = (over_rows ? i : o) * strides[0] + (over_rows ? o : i) * strides[1];
+            v[i] = dtype == MN_F32 ? (double)((float *)(void *)drawn->data)[e]
+                                   : ((double *)(void *)drawn->data)[e];
+        }
+        const double want = naive_statistic(what, p, n, v);
+        worst = fmax(worst, fabs((get(y, o) - want) / want) / unit);
+    }
+    free(v);
+    mn_release(x);
+    mn_release(y);
+    mn_release(a);
+    mn_release(b);
+    mn_release(drawn);
     return worst;
 }
 
@@ -424,13 +580,91 @@ START_TEST(sums_of_ten_million_are_as_exact_as_pairwise_ones)
 {
     /* The order of summation alone costs far more: a plain loop loses thousands of units in f32. */
     mni_kernels_force(NULL);
-    ck_assert_double_lt(sum_error(MN_F32, 1, 10000000, false, 1), 4);
-    ck_assert_double_lt(sum_error(MN_F32, 10000000, 1, true, 1), 4);
-    ck_assert_double_lt(sum_error(MN_F32, 1000000, 10, true, 1), 8);
-    ck_assert_double_lt(sum_error(MN_F32, 100000, 100, true, 1), 8);
-    ck_assert_double_lt(sum_error(MN_F32, 3, 3000000, false, 2), 8);
-    ck_assert_double_lt(sum_error(MN_F64, 1, 5000000, false, 1), 4);
-    ck_assert_double_lt(sum_error(MN_F64, 500000, 7, true, 2), 8);
+    ck_assert_double_lt(statistic_error(SUM, MN_F32, 0, 1, 10000000, false, 1), 4);
+    ck_assert_double_lt(statistic_error(SUM, MN_F32, 0, 10000000, 1, true, 1), 4);
+    ck_assert_double_lt(statistic_error(SUM, MN_F32, 0, 1000000, 10, true, 1), 8);
+    ck_assert_double_lt(statistic_error(SUM, MN_F32, 0, 100000, 100, true, 1), 8);
+    ck_assert_double_lt(statistic_error(SUM, MN_F32, 0, 3, 3000000, false, 2), 8);
+    ck_assert_double_lt(statistic_error(SUM, MN_F64, 0, 1, 5000000, false, 1), 4);
+    ck_assert_double_lt(statistic_error(SUM, MN_F64, 0, 500000, 7, true, 2), 8);
+}
+END_TEST
+
+START_TEST(statistics_of_ten_million_are_as_exact_as_their_sums)
+{
+    mni_kernels_force(NULL);
+    for (statistic what = VARIANCE; what <= NORM; what++) {
+        ck_assert_double_lt(statistic_error(what, MN_F32, 0, 1, 10000000, false, 1), 8);
+        ck_assert_double_lt(statistic_error(what, MN_F32, 0, 1000000, 3, true, 1), 8);
+        ck_assert_double_lt(statistic_error(what, MN_F32, 0, 100000, 30, true, 1), 8);
+        ck_assert_double_lt(statistic_error(what, MN_F32, 0, 3, 1000000, false, 2), 8);
+    }
+    /* Far from 0: here the numbers have 4 bits behind the point in f32. */
+    ck_assert_double_lt(statistic_error(VARIANCE, MN_F32, 1e6, 1, 10000000, false, 1), 8);
+    ck_assert_double_lt(statistic_error(VARIANCE, MN_F32, -1e6, 100000, 100, true, 1), 8);
+    ck_assert_double_lt(statistic_error(VARIANCE, MN_F64, 1e10, 1, 1000000, false, 1), 8);
+}
+END_TEST
+
+/* ---- scans ---- */
+
+static void check_scan(mni_scanning how, mn_dtype dtype)
+{
+    int64_t shape[MN_MAX_DIMS];
+    const int ndim = random_shape(4, shape);
+    if (ndim == 0) return;
+    const int dim = (int)below(ndim);
+    const bool reversed = below(2);
+    mn_tensor *x = random_tensor(dtype, ndim, shape, true);
+    mn_tensor *a = random_tensor(dtype, ndim, shape, true);
+    mn_tensor *y = mn_tensor_full(sum_type(dtype), ndim, shape, 7);
+    mni_scan(NULL, how, how == MNI_LINEAR ? a : NULL, x, dim, reversed, y);
+    for (int64_t i = 0; i < y->numel; i++) {
+        int64_t index[MN_MAX_DIMS];
+        position(y, i, index);
+        const int64_t last = index[dim], start = reversed ? shape[dim] - 1 : 0;
+        double want = how == MNI_CUMPROD, size = 1;
+        for (int64_t k = start;; k += reversed ? -1 : 1) {
+            index[dim] = k;
+            const double v = mn_tensor_get(x, index);
+            index[dim] = k + (k == start ? 0 : reversed);
+            const double factor = k == start ? 0 : mn_tensor_get(a, index);
+            want = how == MNI_CUMSUM ? want + v : how == MNI_CUMPROD ? want * v : factor * want + v;
+            size = fmax(size, fabs(want));
+            if (k == last) break;
+        }
+        const double unit = dtype == MN_F32 ? 0x1p-22 : dtype == MN_F64 ? 0x1p-50 : 0;
+        if (mni_is_float(dtype) || size < 0x1p50) /* else it wraps */
+            EXPECT(fabs(get(y, i) - want) <= unit * size);
+    }
+    mn_release(x);
+    mn_release(a);
+    mn_release(y);
+}
+
+START_TEST(scans_along_any_dimension_of_any_layout)
+{
+    for (int i = 0; i < 3000; i++) {
+        const mni_scanning how = (mni_scanning)(i % 3);
+        check_scan(how, (mn_dtype)below(how == MNI_LINEAR ? 2 : 3));
+    }
+}
+END_TEST
+
+START_TEST(running_sums_of_ten_million_do_not_drift)
+{
+    const int64_t n = 10000000;
+    mn_tensor *x = mn_tensor_empty(MN_F32, 1, &n), *y = mn_tensor_empty(MN_F32, 1, &n);
+    mni_uniform(NULL, x, 0, 1, mn_rng_make(5, 0));
+    mni_scan(NULL, MNI_CUMSUM, NULL, x, 0, false, y);
+    const float *xs = (float *)(void *)x->data, *ys = (float *)(void *)y->data;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)xs[i];
+        EXPECT(fabs((double)ys[i] - sum) <= 0x1p-24 * sum);
+    }
+    mn_release(x);
+    mn_release(y);
 }
 END_TEST
 
@@ -853,13 +1087,26 @@ static void compute_all(mni_team *team, int what, const mn_tensor *x, mn_tensor 
     case 14:
         mni_gemm(team, (mn_dtype)x->dtype, 130, 900, 130, xm, xt, y->data, 1000, NULL, false);
         break;
+    case 15:
+        mni_fold(team, MNI_PRODUCT, &(mni_term){.minus = z, .f = k->square}, x,
+                 (bool[]){false, true}, y);
+        break;
+    case 16:
+        mni_logsumexp(team, x, (bool[]){true, true}, y, z);
+        break;
+    case 17:
+        mni_scan(team, MNI_LINEAR, x, x, 0, true, y);
+        break;
+    case 18:
+        mni_scan(team, MNI_CUMSUM, NULL, x, 1, false, y);
+        break;
     default:
         mni_gemm(team, (mn_dtype)x->dtype, 1, 1000, 130, xm, xt, y->data, 1000, NULL, false);
         break;
     }
 }
 
-enum { WORKS = 16 };
+enum { WORKS = 20 };
 
 START_TEST(any_team_gives_the_same_bits)
 {
@@ -963,7 +1210,13 @@ int main(void)
         activations_pass_nan_on,
         copies_convert_between_all_types_as_c_does,
         sums_over_any_dimensions_of_any_layout,
+        statistics_over_any_dimensions_of_any_layout,
+        extremes_of_nan_are_nan,
+        the_variance_of_equal_numbers_is_zero,
         sums_of_ten_million_are_as_exact_as_pairwise_ones,
+        statistics_of_ten_million_are_as_exact_as_their_sums,
+        scans_along_any_dimension_of_any_layout,
+        running_sums_of_ten_million_do_not_drift,
         the_maximum_is_the_first_of_the_largest_and_nan_is_largest,
         softmax_and_its_gradient_along_any_dimension,
         softmax_passes_nan_on_in_its_row_only,

@@ -36,6 +36,52 @@ void mni_sum(mni_team *team, const mn_tensor *x, const bool *reduced, mn_tensor 
  * largest. Both outputs contiguous, in the order of the dimensions that stay. size(dim) > 0. */
 void mni_max(mni_team *team, const mn_tensor *x, int dim, mn_tensor *value, mn_tensor *index);
 
+/* ---- other reductions and scans; `reduced` and y as for mni_sum ---- */
+
+typedef enum mni_folding {
+    MNI_SUM,
+    MNI_PRODUCT, /* not of u8 or bool */
+    MNI_LARGEST, /* floating; NaN wins; of nothing: -infinity */
+    MNI_SMALLEST /* floating; NaN wins; of nothing: infinity */
+} mni_folding;
+
+/* What is put together instead of x[i]: f(x[i] - minus[o]), o the output that x[i] goes to. */
+typedef struct mni_term {
+    const mn_tensor *minus; /* contiguous, an element for each of y's; NULL: 0. Not with bools */
+    const mni_unary_fn *f;  /* by x's dtype; NULL: the number itself */
+    const double *p;        /* of f */
+    bool bools;             /* f gives bool, else x's dtype */
+} mni_term;
+
+/* y <- the terms put together; term NULL: the elements. Sums as exact as mni_sum's. */
+void mni_fold(mni_team *team, mni_folding how, const mni_term *term, const mn_tensor *x,
+              const bool *reduced, mn_tensor *y);
+
+/* y <- the sum of (x - mean)^2 / (count - correction), floating. Its error does not grow with the
+ * mean, and equal numbers give 0. a, b: room for two more tensors like y. */
+void mni_variance(mni_team *team, const mn_tensor *x, const bool *reduced, int correction,
+                  mn_tensor *y, mn_tensor *a, mn_tensor *b);
+
+/* y <- ln of the sum of e^x, floating, without overflow. a: room for one more tensor like y. */
+void mni_logsumexp(mni_team *team, const mn_tensor *x, const bool *reduced, mn_tensor *y,
+                   mn_tensor *a);
+
+/* y <- (the sum of |x|^p)^(1/p); p = 0 counts what is not 0, p = infinity is the largest |x| and
+ * -infinity the smallest. Floating. */
+void mni_norm(mni_team *team, const mn_tensor *x, const bool *reduced, double p, mn_tensor *y);
+
+typedef enum mni_scanning {
+    MNI_CUMSUM,  /* y[i] = y[i - 1] + x[i] */
+    MNI_CUMPROD, /* y[i] = y[i - 1] x[i] */
+    MNI_LINEAR   /* y[i] = a[i] y[i - 1] + x[i]; reversed y[i] = a[i + 1] y[i + 1] + x[i] */
+} mni_scanning;
+
+/* Along dim, from its start or, reversed, from its end; beyond there y is 0 (1 for products). All
+ * of one type, f32, f64 or, but for MNI_LINEAR, i64; a (else NULL) like x, y contiguous. f32 is
+ * carried along in double. */
+void mni_scan(mni_team *team, mni_scanning how, const mn_tensor *a, const mn_tensor *x, int dim,
+              bool reversed, mn_tensor *y);
+
 /* y <- softmax or log-softmax of x along dim; y contiguous, may not be x. */
 void mni_softmax(mni_team *team, const mn_tensor *x, int dim, bool logarithm, mn_tensor *y);
 
