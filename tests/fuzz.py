@@ -227,6 +227,14 @@ def along_kept(pick=Chooser.float):
     return make
 
 
+def with_int_over_dims(low, high, **limits):
+    """Arguments: a number from low to high, keepdim, dims."""
+    def make(c):
+        x = c.float(dims=1, **limits)
+        return [x], (c.int(low, high), c.flag(), *c.dims(x))
+    return make
+
+
 def matmul(c):
     a = c.float(dims=1)
     k = c.size(a, -1)
@@ -420,6 +428,13 @@ OPS = {
     "tril": triangle, "triu": triangle, "diagonal": diagonal,
     "trace": lambda c: ([c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 2)], ()),
     "sum": plain(), "mean": plain(), "sum_dim": over_dims(), "mean_dim": over_dims(),
+    "prod": plain(), "prod_dim": over_dims(), "cumsum": along(), "cumprod": along(),
+    "var": lambda c: ([c.float()], (c.int(0, 1),)), "var_dim": with_int_over_dims(0, 1),
+    "std": lambda c: ([c.distinct()], (c.int(0, 1),)), "std_dim": with_int_over_dims(0, 1),
+    "norm": lambda c: ([c.float(away=0.1)], (c.int(1, 3),)), "norm_dim": with_int_over_dims(1, 3, away=0.1),
+    "logsumexp": plain(), "logsumexp_dim": over_dims(),
+    "any": plain(), "any_dim": over_dims(), "all": plain(), "all_dim": over_dims(),
+    "count_nonzero": plain(), "count_nonzero_dim": over_dims(),
     "max": lambda c: ([c.distinct()], ()), "max_dim": along_kept(Chooser.distinct),
     "argmax": lambda c: ([c.distinct()], ()), "argmax_dim": along_kept(Chooser.distinct),
     "reshape": reshape, "flatten": flatten, "transpose": transpose, "permute": permute, "expand": expand,

@@ -350,8 +350,8 @@ START_TEST(reductions_refuse_dims_that_are_not_there)
             "dimension 0 is given twice");
     REFUSED(mn_sum_dim(t, x, NULL, 1, false), MN_ERR_ARGUMENT, "dims is NULL");
     REFUSED(mn_sum_dim(t, x, NULL, -1, false), MN_ERR_ARGUMENT, "-1");
-    REFUSED(mn_mean(t, i), MN_ERR_DTYPE, "the mean of i64: write mn_to(t, x, MN_F32) first");
-    REFUSED(mn_mean_dim(t, i, (int[]){0}, 1, false), MN_ERR_DTYPE, "the mean of i64");
+    REFUSED(mn_mean(t, i), MN_ERR_DTYPE, "mean: takes f32 or f64, not i64");
+    REFUSED(mn_mean_dim(t, i, (int[]){0}, 1, false), MN_ERR_DTYPE, "mean_dim: takes f32");
     mn_tensor *none = mn_zeros(t, MN_F32, 2, SHAPE(2, 0)), *indices = x;
     REFUSED(mn_max(t, none), MN_ERR_ARGUMENT, "no elements");
     REFUSED(mn_argmax(t, none), MN_ERR_ARGUMENT, "no elements");

@@ -108,6 +108,14 @@ mn_tensor *mni_dense(mn_tape *t, mn_tensor *x)
     return y;
 }
 
+mn_tensor *mni_wide(mn_tape *t, mn_tensor *x)
+{
+    if (!x || (x->dtype != MN_U8 && x->dtype != MN_BOOL)) return x;
+    mn_tensor *y = mni_tape_tensor(t, MN_I64, x->ndim, x->shape);
+    if (y) mni_copy(mni_tape_team(t), x, y);
+    return y;
+}
+
 mn_tensor mni_look(const mn_tensor *x, int ndim, const int64_t *shape, const int64_t *strides)
 {
     mn_tensor y = {.data = x->data};

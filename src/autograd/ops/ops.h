@@ -39,6 +39,9 @@ mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, 
 /* x if it is contiguous, else a contiguous copy; NULL for NULL. */
 mn_tensor *mni_dense(mn_tape *t, mn_tensor *x);
 
+/* x, but an i64 copy of u8 or bool, whose sums and products would not fit; NULL for NULL. */
+mn_tensor *mni_wide(mn_tape *t, mn_tensor *x);
+
 /* A header for compute.h over the elements of x seen with another shape and strides (NULL:
  * row-major). It owns nothing. */
 mn_tensor mni_look(const mn_tensor *x, int ndim, const int64_t *shape, const int64_t *strides);
@@ -75,5 +78,8 @@ mn_tensor *mni_unary_in_place(mn_tape *t, const mn_op *op, const mni_unary_fn *k
  * dimension dim comes back with `size`. */
 mn_tensor *mni_pick(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim);
 mn_tensor *mni_place(mn_tape *t, mn_tensor *g, mn_tensor *index, int dim, int64_t size);
+
+/* The gradient of the product along dim: gy, with size 1 there, turned into x's. */
+mn_tensor *mni_prod_gradient(mn_tape *t, mn_tensor *x, mn_tensor *gy, int dim);
 
 #endif
