@@ -410,7 +410,8 @@ static bool agree(double got, double want, double tolerance, double floor, bool 
 {
     if (isnan(want)) return isnan(got);
     if (want == 0 && got == 0) return !signed_zero || signbit(want) == signbit(got);
-    return got == want || fabs(got - want) <= tolerance * (fabs(want) + floor);
+    if (isinf(want)) return got == want;
+    return fabs(got - want) <= tolerance * (fabs(want) + floor);
 }
 
 static bool compare(const fixture_tensor *x, const double *want, double tolerance, double floor,
