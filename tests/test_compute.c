@@ -163,27 +163,40 @@ static double rounded(double x, mn_dtype dtype)
 
 /* ---- pointwise ---- */
 
-/* The twins are the lists themselves, in double and one element at a time. What it says is right is for
- * the tests of the ops; that each kernel computes it, on any layout, is for these. */
+/* The twins are the lists themselves, in double and one element at a time. What they say is right is
+ * for the tests of the ops; that each kernel computes it, on any layout, is for these. */
 typedef double T;
-#define MNI_UNARY(name, types, ...)                                                                \
-    static double twin_##name(double x, const double *numbers)                                     \
+
+static double rest(double a, double b)
+{
+    return isinf(b) ? a : a - b * trunc(a / b);
+}
+
+static double modulo(double a, double b)
+{
+    return a - b * floor(a / b);
+}
+
+#define raise_to(a, b) pow(a, b)
+#define floor_quotient(a, b) floor((a) / (b))
+#define TWIN(name, ...)                                                                            \
+    static double twin_##name(double a, double b, double c, const double *numbers)                 \
     {                                                                                              \
-        const double p = numbers[0];                                                               \
-        return (void)p, (double)(__VA_ARGS__);                                                     \
+        const double x = a, p = numbers[0];                                                        \
+        return (void)b, (void)c, (void)x, (void)p, (double)(__VA_ARGS__);                          \
     }
-#define MNI_BINARY(name, types, ...)                                                               \
-    static double twin_##name(double a, double b, const double *numbers)                           \
-    {                                                                                              \
-        const double p = numbers[0];                                                               \
-        return (void)p, (double)(__VA_ARGS__);                                                     \
-    }
-#define MNI_COMPARE MNI_BINARY
-#define MNI_TEST MNI_UNARY
+#define MNI_UNARY(name, types, ...) TWIN(name, __VA_ARGS__)
+#define MNI_BINARY(name, types, ...) TWIN(name, __VA_ARGS__)
+#define MNI_TERNARY(name, types, ...) TWIN(name, __VA_ARGS__)
+#define MNI_CHOICE(name, types, ...) TWIN(name, __VA_ARGS__)
+#define MNI_COMPARE(name, types, ...) TWIN(name, __VA_ARGS__)
+#define MNI_TEST(name, types, ...) TWIN(name, __VA_ARGS__)
 #include "tensor/kernels/plain.def"
 #include "tensor/kernels/pointwise.def"
 #undef MNI_UNARY
 #undef MNI_BINARY
+#undef MNI_TERNARY
+#undef MNI_CHOICE
 #undef MNI_COMPARE
 #undef MNI_TEST
 
@@ -191,17 +204,19 @@ typedef struct kernel {
     const char *name;
     const void *plain; /* its row, for plain.def */
     size_t row;        /* else where it is in the table of an instruction set */
-    double (*unary)(double x, const double *p);
-    double (*binary)(double a, double b, const double *p);
-    bool to_bool;
+    double (*twin)(double a, double b, double c, const double *p);
+    int operands;
+    bool choice, to_bool;
 } kernel;
 
 static const kernel kernels[] = {
+#define MNI_UNARY(name, types, ...) {#name, ROW(name), twin_##name, 1, false, false},
+#define MNI_BINARY(name, types, ...) {#name, ROW(name), twin_##name, 2, false, false},
+#define MNI_TERNARY(name, types, ...) {#name, ROW(name), twin_##name, 3, false, false},
+#define MNI_CHOICE(name, types, ...) {#name, ROW(name), twin_##name, 3, true, false},
+#define MNI_COMPARE(name, types, ...) {#name, ROW(name), twin_##name, 2, false, true},
+#define MNI_TEST(name, types, ...) {#name, ROW(name), twin_##name, 1, false, true},
 #define ROW(name) mni_plain.name, 0
-#define MNI_UNARY(name, types, ...) {#name, ROW(name), twin_##name, NULL, false},
-#define MNI_BINARY(name, types, ...) {#name, ROW(name), NULL, twin_##name, false},
-#define MNI_COMPARE(name, types, ...) {#name, ROW(name), NULL, twin_##name, true},
-#define MNI_TEST(name, types, ...) {#name, ROW(name), twin_##name, NULL, true},
 #include "tensor/kernels/plain.def"
 #undef ROW
 #define ROW(name) NULL, offsetof(mni_kernel_table, name)
@@ -217,16 +232,10 @@ static bool has(const kernel *k, mn_dtype dtype)
 {
     const mni_unary_fn *unary = row_of(k);
     const mni_binary_fn *binary = row_of(k);
-    return k->unary ? unary[dtype] != NULL : binary[dtype] != NULL;
-}
-
-/* What the list gives for element i of y, in y's type. */
-static double expected(const kernel *k, const mn_tensor *a, const mn_tensor *b, const mn_tensor *y,
-                       int64_t i, const double *p)
-{
-    const double u = at(a, i, y);
-    const double v = k->unary ? k->unary(u, p) : k->binary(u, at(b, i, y), p);
-    return y->dtype == MN_U8 ? (double)(uint8_t)(int)v : v;
+    const mni_ternary_fn *ternary = row_of(k);
+    return k->operands == 1   ? unary[dtype] != NULL
+           : k->operands == 2 ? binary[dtype] != NULL
+                              : ternary[dtype] != NULL;
 }
 
 static void check_kernel(const kernel *k, mn_dtype dtype)
@@ -235,24 +244,33 @@ static void check_kernel(const kernel *k, mn_dtype dtype)
     const double p[2] = {whole ? 3 : rounded(0.3, dtype), whole ? 2 : rounded(1.7, dtype)};
     int64_t shape[MN_MAX_DIMS];
     const int ndim = random_shape(4, shape);
-    mn_tensor *a = random_operand(dtype, ndim, shape), *b = random_operand(dtype, ndim, shape);
-    mn_tensor *y = random_layout(k->to_bool ? MN_BOOL : dtype, ndim, shape, false);
-    if (!whole && a->numel > 2) put(a, below(a->numel), NAN);
-    if (!whole && b->numel > 2) put(b, below(b->numel), NAN);
-    if (k->unary)
-        mni_map1(NULL, row_of(k), a, y, p);
-    else
-        mni_map2(NULL, row_of(k), a, b, y, p);
-    /* relative, and of the size of terms that cancel */
-    const double slack = dtype == MN_F32 ? 64 * 0x1p-23 : 64 * 0x1p-52;
-    for (int64_t i = 0; i < y->numel; i++) {
-        const double got = get(y, i), want = expected(k, a, b, y, i, p);
-        EXPECT_MSG(close_to(got, want, dtype, 4) || (!whole && fabs(got - want) <= slack),
-                   "%s of %s [%d]: %.17g, not %.17g (of %.17g)", k->name, mn_dtype_name(dtype),
-                   (int)i, got, want, at(a, i, y));
+    mn_tensor *x[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = random_operand(i == 2 && k->choice ? MN_BOOL : dtype, ndim, shape);
+        if (mni_is_float((mn_dtype)x[i]->dtype) && x[i]->numel > 2)
+            put(x[i], below(x[i]->numel), NAN);
+        for (int64_t e = 0; whole && k->plain && i == 1 && e < x[i]->numel; e++)
+            put(x[i], e, (double)below(4) + 1); /* a divisor, or the exponent of a small power */
     }
-    mn_release(a);
-    mn_release(b);
+    mn_tensor *y = random_layout(k->to_bool ? MN_BOOL : dtype, ndim, shape, false);
+    if (k->operands == 1)
+        mni_map1(NULL, row_of(k), x[0], y, p);
+    else if (k->operands == 2)
+        mni_map2(NULL, row_of(k), x[0], x[1], y, p);
+    else
+        mni_map3(NULL, row_of(k), x[0], x[1], x[2], y, p);
+    for (int64_t i = 0; i < y->numel; i++) {
+        const double a = at(x[0], i, y), b = at(x[1], i, y), c = at(x[2], i, y), got = get(y, i);
+        double want = k->twin(a, b, c, p);
+        if (y->dtype == MN_U8) want = (double)(uint8_t)(int64_t)want;
+        /* relative, and of the size of terms that cancel */
+        const double unit = dtype == MN_F32 ? 0x1p-23 : 0x1p-52;
+        const double slack = (64 + (k->operands == 3 ? 16 * fabs(b) + 16 * fabs(c) : 0)) * unit;
+        EXPECT_MSG(close_to(got, want, dtype, 4) || (!whole && fabs(got - want) <= slack),
+                   "%s of %s [%d]: %.17g, not %.17g (of %.17g, %.17g, %.17g)", k->name,
+                   mn_dtype_name(dtype), (int)i, got, want, a, b, c);
+    }
+    for (int i = 0; i < 3; i++) mn_release(x[i]);
     mn_release(y);
 }
 

@@ -20,11 +20,31 @@ void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tens
 void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
               mn_tensor *y, const double *p);
 
+/* y[i] = f(a[i], b[i], c[i]); a and b of one dtype (that selects the kernel), c of the same or, for
+ * a choice, bool; all broadcast to y's shape. y may be one of them. */
+void mni_map3(mni_team *team, const mni_ternary_fn *k, const mn_tensor *a, const mn_tensor *b,
+              const mn_tensor *c, mn_tensor *y, const double *p);
+
 /* y <- x with conversion between any dtypes, x broadcast to y's shape. */
 void mni_copy(mni_team *team, const mn_tensor *x, mn_tensor *y);
 
-/* x <- value, converted as C does. */
+/* x <- value, converted as below. */
 void mni_fill(mni_team *team, mn_tensor *x, double value);
+
+/* A single value as an operand. */
+typedef struct mni_number {
+    mn_tensor tensor;
+    union {
+        float f32;
+        double f64;
+        int64_t i64;
+        uint8_t u8;
+        bool b;
+    } value;
+} mni_number;
+
+/* Makes *n hold value as dtype: integers truncate and stop at their bounds. Returns its tensor. */
+const mn_tensor *mni_number_of(mni_number *n, mn_dtype dtype, double value);
 
 /* y (contiguous) <- sum of x over the dimensions d with reduced[d]; y's elements are in the order
  * of the dimensions that stay. Pairwise (or blocked with the same error growth). When `accumulate`,

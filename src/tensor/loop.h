@@ -1,5 +1,5 @@
 /*
- * tensor/loop.h: nested loops over up to three operands that share a shape, with as few and as long
+ * tensor/loop.h: nested loops over up to four operands that share a shape, with as few and as long
  * runs as their strides allow. Internal to the files that implement compute.h.
  */
 #ifndef MNI_LOOP_H
@@ -11,7 +11,7 @@
 /* Elements below which a loop stays on one thread, and the size of the pieces of larger ones. */
 enum { MNI_SERIAL = 32768, MNI_GRAIN = 16384 };
 
-enum { MNI_OPERANDS = 3 };
+enum { MNI_OPERANDS = 4 };
 
 typedef struct mni_loop {
     int operands, ndim; /* at least one dimension once it is collapsed, the last one is the run */

@@ -8,7 +8,7 @@
 /* Lines at a time: of adjacent elements (rows of a matrix), and adjacent themselves (columns). */
 enum { ROWS = 8, COLUMNS = 128 };
 
-enum { Y, X, A }; /* operands */
+enum { Y, X, A, OPERANDS };
 
 typedef struct scan_job scan_job;
 
@@ -18,10 +18,10 @@ typedef void (*scan_fn)(const scan_job *job, int64_t lines, char *const *data,
 
 struct scan_job {
     mni_loop lines;
-    char *data[MNI_OPERANDS];
-    int64_t n, step[MNI_OPERANDS]; /* elements of a line, and their distances */
-    int64_t lag;                   /* element i goes with element i - lag of a */
-    int64_t most;                  /* lines at a time */
+    char *data[OPERANDS];
+    int64_t n, step[OPERANDS]; /* elements of a line, and their distances */
+    int64_t lag;               /* element i goes with element i - lag of a */
+    int64_t most;              /* lines at a time */
     scan_fn fn;
 };
 
@@ -73,7 +73,7 @@ static void scan_run(void *arg, int64_t lines, char *const *data, const int64_t 
 {
     const scan_job *job = arg;
     for (int64_t l = 0; l < lines; l += job->most) {
-        char *at[MNI_OPERANDS];
+        char *at[OPERANDS];
         for (int o = 0; o < job->lines.operands; o++)
             at[o] = data[o] + l * stride[o] * job->lines.size[o];
         job->fn(job, lines - l < job->most ? lines - l : job->most, at, stride);
@@ -89,11 +89,11 @@ static void scan_range(void *arg, int64_t begin, int64_t end)
 void mni_scan(mni_team *team, mni_scanning how, const mn_tensor *a, const mn_tensor *x, int dim,
               bool reversed, mn_tensor *y)
 {
-    const mn_tensor *operand[MNI_OPERANDS] = {y, x, a ? a : x};
-    scan_job job = {.lines.operands = MNI_OPERANDS, .n = x->shape[dim], .lag = reversed};
+    const mn_tensor *operand[OPERANDS] = {y, x, a ? a : x};
+    scan_job job = {.lines.operands = OPERANDS, .n = x->shape[dim], .lag = reversed};
     if (x->numel == 0) return;
     job.fn = functions[how][x->dtype];
-    for (int o = 0; o < MNI_OPERANDS; o++) {
+    for (int o = 0; o < OPERANDS; o++) {
         const mn_tensor *v = operand[o];
         job.lines.size[o] = (int64_t)mn_dtype_size((mn_dtype)v->dtype);
         job.step[o] = reversed ? -v->strides[dim] : v->strides[dim];

@@ -13,12 +13,14 @@
 
 enum { MNI_DTYPES = 5 };
 
-/* n elements of y = f(x) and y = f(a, b). p: up to two numbers of the op, NULL for none. y may be
- * an operand. */
+/* n elements of y = f(x), y = f(a, b) and y = f(a, b, c). p: up to two numbers of the op, NULL for
+ * none. y may be an operand. */
 typedef void (*mni_unary_fn)(int64_t n, const void *x, int64_t sx, void *y, int64_t sy,
                              const double *p);
 typedef void (*mni_binary_fn)(int64_t n, const void *a, int64_t sa, const void *b, int64_t sb,
                               void *y, int64_t sy, const double *p);
+typedef void (*mni_ternary_fn)(int64_t n, const void *a, int64_t sa, const void *b, int64_t sb,
+                               const void *c, int64_t sc, void *y, int64_t sy, const double *p);
 
 /* ---- sums ---- */
 
@@ -76,10 +78,12 @@ typedef struct mni_product {
 
 typedef void (*mni_product_fn)(const mni_product *p);
 
-/* ---- the tables: kernels are indexed by the inputs' dtype; NULL where it is not supported ---- */
+/* ---- the tables: kernels are indexed by the dtype of x or a; NULL: it is not supported ---- */
 
 #define MNI_UNARY(name, types, expression) mni_unary_fn name[MNI_DTYPES];
 #define MNI_BINARY(name, types, expression) mni_binary_fn name[MNI_DTYPES];
+#define MNI_TERNARY(name, types, expression) mni_ternary_fn name[MNI_DTYPES];
+#define MNI_CHOICE(name, types, expression) mni_ternary_fn name[MNI_DTYPES]; /* c is bool */
 #define MNI_COMPARE(name, types, expression) mni_binary_fn name[MNI_DTYPES]; /* y is bool */
 #define MNI_TEST(name, types, expression) mni_unary_fn name[MNI_DTYPES];     /* y is bool */
 
@@ -105,6 +109,8 @@ typedef struct mni_plain_table {
 
 #undef MNI_UNARY
 #undef MNI_BINARY
+#undef MNI_TERNARY
+#undef MNI_CHOICE
 #undef MNI_COMPARE
 #undef MNI_TEST
 

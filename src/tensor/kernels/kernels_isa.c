@@ -68,15 +68,18 @@ static inline double exp_f64(double x)
             const to_type x = (to_type)xs[0];                                                      \
             for (int64_t i = 0; i < n; i++) ys[i] = x;                                             \
         } else {                                                                                   \
-            for (int64_t i = 0; i < n; i++) ys[i * sy] = (to_type)xs[i * sx];                      \
+            for (int64_t i = 0; i < n; i++) {                                                      \
+                MNI_SCALAR                                                                         \
+                ys[i * sy] = (to_type)xs[i * sx];                                                  \
+            }                                                                                      \
         }                                                                                          \
     }
 
-ALL(COPY_FN, F32, float)
-ALL(COPY_FN, F64, double)
-ALL(COPY_FN, I64, int64_t)
-ALL(COPY_FN, U8, uint8_t)
-ALL(COPY_FN, BOOL, bool)
+NUMBERS(COPY_FN, F32, float)
+NUMBERS(COPY_FN, F64, double)
+NUMBERS(COPY_FN, I64, int64_t)
+NUMBERS(COPY_FN, U8, uint8_t)
+NUMBERS(COPY_FN, BOOL, bool)
 
 /* ---- sums ---- */
 
@@ -132,7 +135,6 @@ SUM_FN(F32, float, float, f32)
 SUM_FN(F64, double, double, f64)
 SUM_FN(I64, int64_t, int64_t, i64)
 SUM_FN(U8, uint8_t, int64_t, i64)
-SUM_FN(BOOL, bool, int64_t, i64)
 
 #define FOLD_HALF(half)                                                                            \
     for (int j = 0; j < half; j++) total[j] += total[j + half];
@@ -263,15 +265,16 @@ SOFTMAX_FN(F64, double)
 extern const mni_kernel_table MNI_FOR_ISA(mni_kernels);
 
 #define COPY_ENTRY(id, type, to) [MN_##id] = copy_##to##_from_##id,
+#define COPY_ENTRIES(to) NUMBERS(COPY_ENTRY, to)[MN_BOOL] = copy_##to##_from_U8
 
 const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .name = MNI_STRING(MNI_ISA),
 #include "tensor/kernels/pointwise.def"
-    .copy = {[MN_F32] = {ALL(COPY_ENTRY, F32)},
-             [MN_F64] = {ALL(COPY_ENTRY, F64)},
-             [MN_I64] = {ALL(COPY_ENTRY, I64)},
-             [MN_U8] = {ALL(COPY_ENTRY, U8)},
-             [MN_BOOL] = {ALL(COPY_ENTRY, BOOL)}},
+    .copy = {[MN_F32] = {COPY_ENTRIES(F32)},
+             [MN_F64] = {COPY_ENTRIES(F64)},
+             [MN_I64] = {COPY_ENTRIES(I64)},
+             [MN_U8] = {COPY_ENTRIES(U8)},
+             [MN_BOOL] = {COPY_ENTRIES(BOOL)}},
     .sum = {ALL(ENTRY, sum)},
     .sum_end = {[MN_F32] = sum_end_F32, [MN_F64] = sum_end_F64, [MN_I64] = sum_end_I64},
     .softmax = {FLOATS(ENTRY, softmax)},
