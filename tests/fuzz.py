@@ -206,6 +206,57 @@ def with_number(low=-2.0, high=2.0, **limits):
     return lambda c: ([c.float(**limits)], (c.number(low, high),))
 
 
+def triple(*args, **third):
+    """Three that broadcast, and random numbers for args."""
+    def make(c):
+        a = c.float()
+        b = c.partner(a)
+        d = c.float(**third)
+        shape = torch.broadcast_shapes(c.of(a).shape, c.of(b).shape)
+        if not c.broadcasts(shape, c.of(d).shape):
+            raise Impossible
+        return [a, b, d], tuple(c.number(*range_) for range_ in args)
+    return make
+
+
+def stretching(c, x, good):
+    """A tensor that broadcasts to x's shape."""
+    shape = c.of(x).shape
+    return c.any(lambda y: good(y) and y.dim() <= len(shape) and c.broadcasts(shape, y.shape)
+                 and all(n in (1, m) for m, n in zip(reversed(shape), reversed(y.shape))))
+
+
+def over_first(**second):
+    def make(c):
+        x = c.float()
+        b = stretching(c, x, lambda y: y.dtype == c.p.dtype)
+        if second and not c.within(b, **second):
+            raise Impossible
+        return [x, b], ()
+    return make
+
+
+def where(c):
+    (a, b), _ = pair()(c)
+    condition = c.typed(torch.bool)
+    shape = torch.broadcast_shapes(c.of(a).shape, c.of(b).shape)
+    if not c.broadcasts(shape, c.of(condition).shape):
+        raise Impossible
+    return [condition, a, b], ()
+
+
+def masked_fill(c):
+    x = c.float()
+    return [x, stretching(c, x, lambda y: y.dtype == torch.bool)], (c.number(),)
+
+
+def powers(c):
+    (a, b), _ = pair()(c)
+    if not c.within(a, low=0.3, high=3) or not c.within(b, low=-3, high=3):
+        raise Impossible
+    return [a, b], ()
+
+
 def over_dims(pick=Chooser.float, **limits):
     def make(c):
         x = pick(c, dims=1, **limits)
@@ -411,7 +462,22 @@ OPS = {
     "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
     "add_scalar": with_number(), "sub_scalar": with_number(), "mul_scalar": with_number(),
     "div_scalar": with_number(0.5, 2.0),
-    "eq": pair(), "gt": pair(), "gt_scalar": with_number(),
+    "rsub_scalar": with_number(), "rdiv_scalar": with_number(away=0.2),
+    "lerp": triple(), "lerp_scalar": lambda c: (pair()(c)[0], (c.number(),)),
+    "addcmul": triple((-2.0, 2.0)), "addcdiv": triple((-2.0, 2.0), away=0.3),
+    "pow": powers, "pow_scalar": lambda c: ([c.float(low=0.3)], (c.random.choice([0, 0.5, 1, 2, 3, -1, 1.3]),)),
+    "rpow_scalar": lambda c: ([c.float(low=-4, high=4)], (c.number(0.5, 2.0),)), "atan2": pair(away=0.2),
+    "fmod": pair(away=0.3), "remainder": pair(away=0.3), "floor_divide": pair(away=0.3),
+    "fmod_scalar": with_number(0.5, 2.0), "remainder_scalar": with_number(0.5, 2.0),
+    "minimum": pair(), "maximum": pair(), "clamp": lambda c: ([c.float()], (c.number(-2, 0), c.number(0, 2))),
+    "where": where, "masked_fill": masked_fill,
+    **{name: pair() for name in ("eq", "ne", "gt", "ge", "lt", "le", "logical_and", "logical_or", "logical_xor")},
+    **{f"{name}_scalar": with_number() for name in ("eq", "ne", "gt", "ge", "lt", "le")},
+    "logical_not": lambda c: ([c.any()], ()),
+    "add_": over_first(), "sub_": over_first(), "mul_": over_first(), "div_": over_first(away=0.2),
+    "add_scalar_": with_number(), "mul_scalar_": with_number(), "masked_fill_": masked_fill,
+    "clamp_": lambda c: ([c.float()], (c.number(-2, 0), c.number(0, 2))), "copy_": over_first(),
+    "sigmoid_": plain(), "tanh_": plain(),
     "neg": plain(), "abs": plain(), "sign": plain(), "square": plain(), "sqrt": plain(low=0.1),
     "rsqrt": plain(low=0.1), "reciprocal": plain(away=0.2),
     "exp": plain(high=4), "exp2": plain(high=4), "expm1": plain(high=4), "log": plain(low=0.1),

@@ -37,6 +37,10 @@ SAME = {
     "unary.c:step_backward:gx[0] doubled": "0 stays 0",
     "create.c:bernoulli_backward:gx[0] negated": "it is zero",
     "create.c:bernoulli_backward:gx[0] doubled": "it is zero",
+    **{f"{f}_backward:gx[{i}] {what}": "0 stays 0" for what in ("negated", "doubled")
+       for f, i in (("power.c:floor_divide", 0), ("power.c:floor_divide", 1), ("write.c:fill", 0),
+                    ("write.c:copy", 0))},
+    "power.c:floor_divide_backward:swap": "both gradients are 0",
     "matmul.c:matmul_backward_fast:mn_saved(n, 1) -> mn_saved(n, 0) #1":
         "where B wants no gradient, B is saved in both places",
 }
@@ -49,7 +53,11 @@ CALLS = [
     ("transposed(", None), ("mn_expand(", None), ("mn_square(", None), ("mn_rsqrt(", "mn_sqrt("),
     ("mn_sign(", None), ("mn_sin(", "mn_cos("), ("mn_cos(", "mn_sin("), ("mn_sinh(", "mn_cosh("),
     ("mn_cosh(", "mn_sinh("), ("mn_sigmoid(", "mn_tanh("), ("square_plus(", None),
-    ("one_minus_square(", None),
+    ("one_minus_square(", None), ("mn_masked_fill(", None), ("mn_log(", None), ("mn_pow(", "mn_mul("),
+    ("mn_eq(", "mn_ne("), ("mn_ne(", "mn_eq("), ("mn_lt(", "mn_gt("), ("mn_gt(", "mn_lt("),
+    ("mn_eq_scalar(", "mn_ne_scalar("), ("mn_ge_scalar(", "mn_le_scalar("),
+    ("mn_logical_and(", "mn_logical_or("), ("mn_trunc(", "mn_floor("),
+    ("mn_floor_divide(", "mn_div("), ("mn_rsub_scalar(", "mn_sub_scalar("),
 ]
 # And other text -> what to put in its place.
 TOKENS = [

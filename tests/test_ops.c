@@ -260,6 +260,91 @@ START_TEST(comparisons_give_bool_and_nan_compares_false)
 }
 END_TEST
 
+START_TEST(integers_compare_exactly_with_any_number)
+{
+    mn_tape *t = begin();
+    const int64_t big[] = {(1LL << 53) + 1, INT64_MAX, INT64_MIN};
+    mn_tensor *x = mn_from(t, MN_I64, 1, SHAPE(3), big);
+    assert_values(mn_gt_scalar(t, x, 0x1p53), 1, SHAPE(3), VALUES(1, 1, 0));
+    assert_values(mn_eq_scalar(t, x, 0x1p53), 1, SHAPE(3), VALUES(0, 0, 0));
+    assert_values(mn_le_scalar(t, x, 0x1p53 + 2), 1, SHAPE(3), VALUES(1, 0, 1));
+    assert_values(mn_lt_scalar(t, x, 0x1p63), 1, SHAPE(3), VALUES(1, 1, 1));
+    assert_values(mn_ge_scalar(t, x, -0x1p63), 1, SHAPE(3), VALUES(1, 1, 1));
+    assert_values(mn_gt_scalar(t, x, -0x1p63), 1, SHAPE(3), VALUES(1, 1, 0));
+    assert_values(mn_eq_scalar(t, x, -0x1p63), 1, SHAPE(3), VALUES(0, 0, 1));
+    assert_values(mn_lt_scalar(t, x, -1e300), 1, SHAPE(3), VALUES(0, 0, 0));
+    mn_tensor *bytes = tensor(t, MN_U8, 1, SHAPE(2), VALUES(0, 255));
+    assert_values(mn_gt_scalar(t, bytes, -1), 1, SHAPE(2), VALUES(1, 1)); /* PyTorch wraps -1 */
+    end(t);
+}
+END_TEST
+
+/* ---- in place ---- */
+
+START_TEST(operands_in_the_overwritten_storage_are_read_first)
+{
+    mn_tape *t = begin();
+    mn_tensor *p = leaf(t, 2, SHAPE(2, 2), VALUES(1, 2, 3, 4));
+    mn_tensor *x = mn_clone(t, p);
+    x = mn_add_(t, x, mn_transpose(t, x, 0, 1));
+    assert_values(x, 2, SHAPE(2, 2), VALUES(2, 5, 5, 8));
+    x = mn_mul_(t, x, mn_narrow(t, x, 0, 0, 1)); /* each row times the first */
+    assert_values(x, 2, SHAPE(2, 2), VALUES(4, 25, 10, 40));
+    assert_values(gradient(t, x, p), 2, SHAPE(2, 2), VALUES(18, 20, 20, 10));
+    end(t);
+}
+END_TEST
+
+START_TEST(values_that_a_gradient_wants_survive_being_overwritten)
+{
+    mn_tape *t = begin();
+    mn_tensor *p = leaf(t, 1, SHAPE(2), VALUES(3, 5)), *q = leaf(t, 1, SHAPE(2), VALUES(2, 4));
+    mn_tensor *y = mn_mul_(t, mn_clone(t, p), q);
+    y = mn_clamp_(t, y, 0, 10);
+    y = mn_mul_(t, y, q);
+    assert_values(y, 1, SHAPE(2), VALUES(12, 40));
+    mn_tensor *g[2];
+    mn_tensor *sum = mn_sum(t, y);
+    ck_assert_int_eq(mn_grad(t, &sum, 1, (mn_tensor *[]){p, q}, 2, g, NULL), MN_OK);
+    assert_values(g[0], 1, SHAPE(2), VALUES(4, 0));
+    assert_values(g[1], 1, SHAPE(2), VALUES(12, 10));
+    end(t);
+}
+END_TEST
+
+START_TEST(overwritten_values_have_no_gradient)
+{
+    mn_tape *t = begin();
+    mn_tensor *p = leaf(t, 1, SHAPE(2), VALUES(3, 5)), *q = leaf(t, 0, NULL, VALUES(2));
+    mn_tensor *y = mn_copy_(t, mn_exp(t, p), q);
+    assert_values(y, 1, SHAPE(2), VALUES(2, 2));
+    assert_values(gradient(t, y, q), 0, NULL, VALUES(2));
+    y = mn_fill_(t, mn_mul(t, p, p), 1);
+    ck_assert(mn_tensor_requires_grad(y));
+    assert_values(gradient(t, mn_mul(t, y, p), p), 1, SHAPE(2), VALUES(1, 1));
+    y = mn_masked_fill_(t, mn_mul(t, p, p), mn_gt_scalar(t, p, 4), 0);
+    assert_values(gradient(t, y, p), 1, SHAPE(2), VALUES(6, 0));
+    end(t);
+}
+END_TEST
+
+START_TEST(in_place_forms_refuse_what_may_not_be_overwritten)
+{
+    mn_tape *t = begin();
+    mn_tensor *p = leaf(t, 1, SHAPE(2), VALUES(3, 5)), *x = mn_exp(t, p);
+    mn_tensor *wide = mn_expand(t, mn_ones(t, MN_F64, 0, NULL), 1, SHAPE(2));
+    REFUSED(mn_add_(t, p, x), MN_ERR_STATE, "add_: a leaf that requires grad");
+    REFUSED(mn_zero_(t, mn_narrow(t, p, 0, 0, 1)), MN_ERR_STATE, "zero_: a leaf that requires");
+    REFUSED(mn_mul_(t, p, p), MN_ERR_STATE, "mul_: a leaf that requires grad");
+    REFUSED(mn_clamp_(t, wide, 0, 1), MN_ERR_ARGUMENT, "share an address: mn_clone it first");
+    REFUSED(mn_fill_(t, MN_NONE, 0), MN_ERR_ARGUMENT, "input 0 is MN_NONE");
+    mn_tensor *y = mn_sub_(t, x, wide); /* exp wants its result */
+    REFUSED(mn_add(t, x, y), MN_ERR_STATE, "input 0 was overwritten by sub_; use its result");
+    REFUSED(gradient(t, y, p), MN_ERR_STATE, "overwritten by sub_");
+    end(t);
+}
+END_TEST
+
 /* ---- products ---- */
 
 START_TEST(products_of_empty_matrices_are_zeros)
@@ -798,6 +883,11 @@ int main(void)
         arithmetic_works_on_integers_and_empty_tensors,
         arithmetic_refuses_what_does_not_fit,
         comparisons_give_bool_and_nan_compares_false,
+        integers_compare_exactly_with_any_number,
+        operands_in_the_overwritten_storage_are_read_first,
+        values_that_a_gradient_wants_survive_being_overwritten,
+        overwritten_values_have_no_gradient,
+        in_place_forms_refuse_what_may_not_be_overwritten,
         products_of_empty_matrices_are_zeros,
         linear_is_the_product_with_the_transposed_weight_plus_bias,
         products_refuse_shapes_that_do_not_fit,

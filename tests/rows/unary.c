@@ -5,6 +5,10 @@
 
 CALL(softplus, mn_softplus(t, x[0], a[0], a[1]))
 
+/* They overwrite a copy: a leaf that requires grad may not be. */
+CALL(tanh_, mn_tanh_(t, mn_clone(t, x[0])))
+CALL(sigmoid_, mn_sigmoid_(t, mn_clone(t, x[0])))
+
 const op_row rows_unary[] = {
     {"neg", .unary = mn_neg},
     {"abs", .unary = mn_abs},
@@ -29,10 +33,12 @@ const op_row rows_unary[] = {
     {"sinh", .unary = mn_sinh},
     {"cosh", .unary = mn_cosh},
     {"tanh", .unary = mn_tanh},
+    {"tanh_", .other = call_tanh_},
     {"asinh", .unary = mn_asinh},
     {"acosh", .unary = mn_acosh},
     {"atanh", .unary = mn_atanh},
     {"sigmoid", .unary = mn_sigmoid},
+    {"sigmoid_", .other = call_sigmoid_},
     {"log_sigmoid", .unary = mn_log_sigmoid},
     {"erf", .unary = mn_erf},
     {"softplus", .other = call_softplus},

@@ -65,6 +65,10 @@ MN_API mn_tensor *mn_erf(mn_tape *t, mn_tensor *x);
  * defaults are 1 and 20). Does not overflow, whatever the threshold. beta: finite and not 0. */
 MN_API mn_tensor *mn_softplus(mn_tape *t, mn_tensor *x, double beta, double threshold);
 
+/* In place of x, as the ops of minnow/ops/pointwise.h that end in an underscore. */
+MN_API mn_tensor *mn_sigmoid_(mn_tape *t, mn_tensor *x);
+MN_API mn_tensor *mn_tanh_(mn_tape *t, mn_tensor *x);
+
 /* ---- rounding ---- */
 
 /* To a whole number; integers (i64 and u8) are copied. The gradient is 0. */

@@ -33,9 +33,11 @@ static mn_tensor *gate(mn_tape *t, mn_tensor *g, mn_tensor *by, const rectifier 
 }
 
 static const mn_op relu_op = {.name = "relu", .backward = gate_backward};
-static const mn_op relu_in_place_op = {.name = "relu_", .backward = gate_backward};
+static const mn_op relu_in_place_op = {
+    .name = "relu_", .backward = gate_backward, .flags = MNI_IN_PLACE};
 static const mn_op leaky_relu_op = {.name = "leaky_relu", .backward = gate_backward};
-static const mn_op leaky_relu_in_place_op = {.name = "leaky_relu_", .backward = gate_backward};
+static const mn_op leaky_relu_in_place_op = {
+    .name = "leaky_relu_", .backward = gate_backward, .flags = MNI_IN_PLACE};
 
 mn_tensor *mn_relu(mn_tape *t, mn_tensor *x)
 {
@@ -58,7 +60,7 @@ mn_tensor *mn_leaky_relu(mn_tape *t, mn_tensor *x, double slope)
 mn_tensor *mn_relu_(mn_tape *t, mn_tensor *x)
 {
     mn_node *n;
-    mn_tensor *y = mni_unary_in_place(t, &relu_in_place_op, mni_kernels()->relu, x, NULL, &n);
+    mn_tensor *y = mni_unary(t, &relu_in_place_op, mni_kernels()->relu, x, NULL, &n);
     mn_save(n, y);
     mn_save_data(n, &(rectifier){0}, sizeof(rectifier));
     return mn_op_end(t, y);
@@ -73,8 +75,7 @@ mn_tensor *mn_leaky_relu_(mn_tape *t, mn_tensor *x, double slope)
                             "slope %g: in place the gradient is found from the result's sign, so "
                             "the slope may not be negative; use mn_leaky_relu",
                             slope);
-    mn_tensor *y =
-        mni_unary_in_place(t, &leaky_relu_in_place_op, mni_kernels()->leaky_relu, x, &slope, &n);
+    mn_tensor *y = mni_unary(t, &leaky_relu_in_place_op, mni_kernels()->leaky_relu, x, &slope, &n);
     mn_save(n, y);
     mn_save_data(n, &(rectifier){true, slope}, sizeof(rectifier));
     return mn_op_end(t, y);

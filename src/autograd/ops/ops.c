@@ -4,6 +4,7 @@
  */
 #include "autograd/ops/ops.h"
 #include "core/philox.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,6 +75,16 @@ bool mni_require_dims(mn_tape *t, const mn_tensor *x, const int *dims, int n, in
     return true;
 }
 
+bool mni_require_scalar(mn_tape *t, const mn_tensor *x, double s)
+{
+    bool fits = mni_is_float((mn_dtype)x->dtype) || x->dtype == MN_BOOL ||
+                (s == floor(s) && (x->dtype == MN_U8 ? s >= 0 && s <= 255 : fabs(s) < 0x1p63));
+    if (!fits)
+        mn_tape_fail(t, MN_ERR_ARGUMENT, "%g is not a value of %s: write mn_to(t, x, MN_F32) first",
+                     s, mn_dtype_name((mn_dtype)x->dtype));
+    return fits;
+}
+
 void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what)
 {
     char first[MNI_TEXT], second[MNI_TEXT];
@@ -82,22 +93,67 @@ void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const 
                         mni_shape_text(second, sizeof second, b->ndim, b->shape), what);
 }
 
-mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b)
+/* Makes *shape what it and x broadcast to. */
+static bool stretch(mn_tape *t, mn_tensor *shape, const mn_tensor *x)
 {
-    int64_t shape[MN_MAX_DIMS];
-    int ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
-    for (int d = 0; d < ndim; d++) {
-        int da = d - (ndim - a->ndim), db = d - (ndim - b->ndim);
-        int64_t size_a = da < 0 ? 1 : a->shape[da], size_b = db < 0 ? 1 : b->shape[db];
+    mn_tensor to = *shape;
+    to.ndim = shape->ndim > x->ndim ? shape->ndim : x->ndim;
+    for (int d = 0; d < to.ndim; d++) {
+        int da = d - (to.ndim - shape->ndim), db = d - (to.ndim - x->ndim);
+        int64_t size_a = da < 0 ? 1 : shape->shape[da], size_b = db < 0 ? 1 : x->shape[db];
         if (size_a != size_b && size_a != 1 && size_b != 1) {
             char what[96];
             snprintf(what, sizeof what, "sizes %lld and %lld do not broadcast", (long long)size_a,
                      (long long)size_b);
-            return mni_shape_error(t, a, b, what);
+            mni_shape_error(t, shape, x, what);
+            return false;
         }
-        shape[d] = size_a == 1 ? size_b : size_a;
+        to.shape[d] = size_a == 1 ? size_b : size_a;
     }
-    return mni_tape_tensor(t, dtype, ndim, shape);
+    *shape = to;
+    return true;
+}
+
+mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b)
+{
+    return mni_broadcast_output3(t, dtype, a, b, a);
+}
+
+mn_tensor *mni_broadcast_output3(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b,
+                                 const mn_tensor *c)
+{
+    mn_tensor y = mni_look(a, a->ndim, a->shape, NULL);
+    if (!stretch(t, &y, b) || !stretch(t, &y, c)) return NULL;
+    return mni_tape_tensor(t, dtype, y.ndim, y.shape);
+}
+
+bool mni_require_stretch(mn_tape *t, const mn_tensor *x, const mn_tensor *b)
+{
+    mn_tensor y = mni_look(x, x->ndim, x->shape, NULL);
+    if (!stretch(t, &y, b)) return false;
+    bool same = y.ndim == x->ndim;
+    for (int d = 0; same && d < x->ndim; d++) same = y.shape[d] == x->shape[d];
+    if (!same) mni_shape_error(t, x, b, "the second may stretch to the first, not the first");
+    return same;
+}
+
+mn_tensor *mni_result(mn_tape *t, const mn_op *op, mn_tensor *x)
+{
+    if (op->flags & MNI_IN_PLACE) return mn_op_overwrite(t, x);
+    return mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, x->shape);
+}
+
+mn_tensor *mni_apart(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b)
+{
+    if (!(op->flags & MNI_IN_PLACE) || !mni_begin(t, op, (mn_tensor *[]){x, b}, 2)) return b;
+    return x->storage == b->storage ? mn_clone(t, b) : b;
+}
+
+mn_tensor *mni_before(mn_tape *t, const mn_op *op, mn_tensor *x, bool wanted)
+{
+    if (!(op->flags & MNI_IN_PLACE) || !wanted || !mn_grad_enabled(t) || !mni_begin(t, op, &x, 1))
+        return x;
+    return mn_clone(t, x);
 }
 
 mn_tensor *mni_dense(mn_tape *t, mn_tensor *x)
@@ -159,7 +215,8 @@ mn_rng mni_reserve(mn_rng *rng, int64_t numel, mn_dtype dtype)
 static bool require_kernel(mn_tape *t, bool there, const mn_tensor *x)
 {
     if (!there)
-        mn_tape_fail(t, MN_ERR_DTYPE, "does not take %s", mn_dtype_name((mn_dtype)x->dtype));
+        mn_tape_fail(t, MN_ERR_DTYPE, "does not take %s: write mn_to(t, x, MN_F32)",
+                     mn_dtype_name((mn_dtype)x->dtype));
     return there;
 }
 
@@ -168,19 +225,8 @@ mn_tensor *mni_unary(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn
 {
     *n = NULL;
     if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x)) return NULL;
-    mn_tensor *y = mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, x->shape);
+    mn_tensor *y = mni_result(t, op, x);
     if (y) mni_map1(mni_tape_team(t), kernel, x, y, p);
-    *n = mn_op_record(t, op, &x, 1, &y, 1);
-    return y;
-}
-
-mn_tensor *mni_unary_in_place(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
-                              const double *p, mn_node **n)
-{
-    *n = NULL;
-    if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x)) return NULL;
-    mn_tensor *y = mn_op_overwrite(t, x);
-    if (y) mni_map1(mni_tape_team(t), kernel, y, y, p);
     *n = mn_op_record(t, op, &x, 1, &y, 1);
     return y;
 }
@@ -189,12 +235,44 @@ mn_tensor *mni_binary(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, 
                       mn_tensor *b, const double *p, mn_node **n)
 {
     *n = NULL;
-    mn_tensor *in[] = {a, b};
+    mn_tensor *in[] = {a, b}, *y;
     if (!mni_begin(t, op, in, 2) || !mni_require_same_dtype(t, a, b) ||
         !require_kernel(t, kernel[a->dtype] != NULL, a))
         return NULL;
-    mn_tensor *y = mni_broadcast_output(t, (mn_dtype)a->dtype, a, b);
+    if (op->flags & MNI_IN_PLACE)
+        y = mni_require_stretch(t, a, b) ? mn_op_overwrite(t, a) : NULL;
+    else
+        y = mni_broadcast_output(t, (mn_dtype)a->dtype, a, b);
     if (y) mni_map2(mni_tape_team(t), kernel, a, b, y, p);
     *n = mn_op_record(t, op, in, 2, &y, 1);
+    return y;
+}
+
+mn_tensor *mni_ternary(mn_tape *t, const mn_op *op, const mni_ternary_fn *kernel,
+                       mn_tensor *const in[3], const double *p, mn_node **n)
+{
+    *n = NULL;
+    if (!mni_begin(t, op, in, 3) || !mni_require_same_dtype(t, in[0], in[1]) ||
+        !mni_require_same_dtype(t, in[0], in[2]) ||
+        !require_kernel(t, kernel[in[0]->dtype] != NULL, in[0]))
+        return NULL;
+    mn_tensor *y = mni_broadcast_output3(t, (mn_dtype)in[0]->dtype, in[0], in[1], in[2]);
+    if (y) mni_map3(mni_tape_team(t), kernel, in[0], in[1], in[2], y, p);
+    *n = mn_op_record(t, op, in, 3, &y, 1);
+    return y;
+}
+
+mn_tensor *mni_scalar(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *x,
+                      double s, bool first, mn_node **n)
+{
+    *n = NULL;
+    if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x) ||
+        !mni_require_scalar(t, x, s))
+        return NULL;
+    mn_tensor *y = mni_result(t, op, x);
+    mni_number number;
+    const mn_tensor *c = mni_number_of(&number, (mn_dtype)x->dtype, s);
+    if (y) mni_map2(mni_tape_team(t), kernel, first ? c : x, first ? x : c, y, NULL);
+    *n = mn_op_record(t, op, &x, 1, &y, 1);
     return y;
 }

@@ -11,6 +11,9 @@
 
 enum { MNI_TEXT = 192 }; /* room for the longest shape as text */
 
+/* Flag of an mn_op: the result is written over the first input, to which others broadcast. */
+enum { MNI_IN_PLACE = 1 << 16 };
+
 /* ---- checks: false (or NULL) with the tape's error set ---- */
 
 /* mn_op_begin for an op whose inputs are all required: MN_NONE is refused. */
@@ -28,13 +31,30 @@ bool mni_require_dims(mn_tape *t, const mn_tensor *x, const int *dims, int n, in
 /* Makes *dim, which may be negative, the index of a dimension to be put between x's. */
 bool mni_require_new_dim(mn_tape *t, const mn_tensor *x, int *dim);
 
+/* Integers take only numbers that they can hold: a half would silently become zero. */
+bool mni_require_scalar(mn_tape *t, const mn_tensor *x, double s);
+
+/* b stretches to x's shape, which stays as it is. */
+bool mni_require_stretch(mn_tape *t, const mn_tensor *x, const mn_tensor *b);
+
 /* Fails with the shapes of both: "[2, 3] and [4]: <what>". Returns NULL. */
 void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what);
 
 /* ---- temporaries, inside an op ---- */
 
-/* A fresh output of a's and b's broadcast shape. */
+/* A fresh output of a's and b's broadcast shape; of a's, b's and c's. */
 mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b);
+mn_tensor *mni_broadcast_output3(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b,
+                                 const mn_tensor *c);
+
+/* The output of an op with x's dtype and shape: fresh, or x overwritten when it works in place. */
+mn_tensor *mni_result(mn_tape *t, const mn_op *op, mn_tensor *x);
+
+/* What an op in place of x must do first. apart: b, or a copy with its graph if b has x's storage.
+ * before: x, or a copy with its graph if a gradient will want its values (and is recorded). For
+ * other ops they return b and x. */
+mn_tensor *mni_apart(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b);
+mn_tensor *mni_before(mn_tape *t, const mn_op *op, mn_tensor *x, bool wanted);
 
 /* x if it is contiguous, else a contiguous copy; NULL for NULL. */
 mn_tensor *mni_dense(mn_tape *t, mn_tensor *x);
@@ -60,16 +80,19 @@ mn_rng mni_reserve(mn_rng *rng, int64_t numel, mn_dtype dtype);
 
 /* ---- pointwise ops, up to what they save ---- */
 
-/* The caller then saves on *n, which may become NULL, and calls mn_op_end. */
+/* The caller then saves on *n, which may become NULL, and calls mn_op_end. All operands are of one
+ * dtype. */
 
 mn_tensor *mni_unary(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
                      const double *p, mn_node **n);
 mn_tensor *mni_binary(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *a,
                       mn_tensor *b, const double *p, mn_node **n);
+mn_tensor *mni_ternary(mn_tape *t, const mn_op *op, const mni_ternary_fn *kernel,
+                       mn_tensor *const in[3], const double *p, mn_node **n);
 
-/* The same in place of x. */
-mn_tensor *mni_unary_in_place(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn_tensor *x,
-                              const double *p, mn_node **n);
+/* y = f(x, s), or f(s, x) with s `first`. */
+mn_tensor *mni_scalar(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *x,
+                      double s, bool first, mn_node **n);
 
 /* ---- ops of gradients ---- */
 

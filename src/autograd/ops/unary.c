@@ -335,9 +335,19 @@ static void tanh_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_
 static const mn_op tanh_op = {
     .name = "tanh", .backward = tanh_backward, .backward_fast = tanh_backward_fast};
 
+static const mn_op tanh_in_place_op = {.name = "tanh_",
+                                       .backward = tanh_backward,
+                                       .backward_fast = tanh_backward_fast,
+                                       .flags = MNI_IN_PLACE};
+
 mn_tensor *mn_tanh(mn_tape *t, mn_tensor *x)
 {
     return map_saving_y(t, &tanh_op, mni_kernels()->tanh, x);
+}
+
+mn_tensor *mn_tanh_(mn_tape *t, mn_tensor *x)
+{
+    return map_saving_y(t, &tanh_in_place_op, mni_kernels()->tanh, x);
 }
 
 /* dy/dx = (x^2 + 1)^(-1/2). */
@@ -391,9 +401,19 @@ static void sigmoid_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, 
 static const mn_op sigmoid_op = {
     .name = "sigmoid", .backward = sigmoid_backward, .backward_fast = sigmoid_backward_fast};
 
+static const mn_op sigmoid_in_place_op = {.name = "sigmoid_",
+                                          .backward = sigmoid_backward,
+                                          .backward_fast = sigmoid_backward_fast,
+                                          .flags = MNI_IN_PLACE};
+
 mn_tensor *mn_sigmoid(mn_tape *t, mn_tensor *x)
 {
     return map_saving_y(t, &sigmoid_op, mni_kernels()->sigmoid, x);
+}
+
+mn_tensor *mn_sigmoid_(mn_tape *t, mn_tensor *x)
+{
+    return map_saving_y(t, &sigmoid_in_place_op, mni_kernels()->sigmoid, x);
 }
 
 /* dy/dx = sigmoid(-x). */
