@@ -877,6 +877,70 @@ START_TEST(only_leaves_and_their_views_are_safe_from_overwriting)
 }
 END_TEST
 
+static void paste_backward(mn_tape *tape, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
+{
+    (void)tape, (void)n;
+    gx[1] = gy[0];
+}
+static const mn_op paste_op = {.name = "paste_", .backward = paste_backward};
+
+/* x <- y, in place. */
+static mn_tensor *paste(mn_tensor *x, mn_tensor *y)
+{
+    mn_tensor *in[] = {x, y};
+    if (!mn_op_begin(t, &paste_op, in, 2)) return NULL;
+    mn_tensor *out = mn_op_overwrite(t, x);
+    mn_tensor_copy(out, y);
+    mn_op_record(t, &paste_op, in, 2, &out, 1);
+    return mn_op_end(t, out);
+}
+
+static const char lost[] = "add_scalar: input 0 was overwritten by paste_, whose result carries a "
+                           "gradient; use its result";
+
+START_TEST(a_plain_handle_does_not_lose_the_gradient_of_what_was_written_into_it)
+{
+    begin();
+    mn_tensor *x = own(3, true), *mine = mn_tensor_zeros(MN_F64, 1, (int64_t[]){2});
+    mn_tensor *h = mn_reshape(t, mn_mul(t, x, x), 1, (int64_t[]){1});
+    mn_tensor *buffer = mn_zeros(t, MN_F64, 1, (int64_t[]){2});
+    mn_tensor *first = mn_narrow(t, buffer, 0, 0, 1), *second = mn_narrow(t, buffer, 0, 1, 1);
+    ck_assert_ptr_nonnull(paste(first, mn_ones(t, MN_F64, 1, (int64_t[]){1}))); /* plain */
+    ck_assert_ptr_nonnull(mn_add_scalar(t, buffer, 1));
+    mn_tensor *y = paste(first, h);
+    ck_assert(mn_tensor_requires_grad(y));
+    mn_tensor *stale[] = {buffer, first, second};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_ptr_null(mn_add_scalar(t, stale[i], 1));
+        refused(MN_ERR_STATE, lost);
+    }
+    ck_assert(!mn_tensor_requires_grad(mn_add_scalar(t, mn_detach(t, y), 1)));
+    mn_tensor *kept = mn_retain(y);
+    ck_assert_ptr_nonnull(mn_detach(t, kept));
+
+    /* A tensor of yours is a buffer, too, until the reset; without recording it stays one. */
+    mn_scope s = mn_scope_begin(t, MN_NO_GRAD);
+    paste(mn_narrow(t, mine, 0, 1, 1), h);
+    mn_scope_end(t, s, NULL, 0);
+    ck_assert_ptr_nonnull(mn_add_scalar(t, mine, 1));
+    y = mn_add(t, y, paste(mn_narrow(t, mine, 0, 0, 1), h));
+    ck_assert_ptr_null(mn_add_scalar(t, mine, 1));
+    refused(MN_ERR_STATE, lost);
+    mn_tape *other = mn_tape_new(NULL);
+    ck_assert_ptr_nonnull(mn_add_scalar(other, mine, 1));
+    mn_tape_free(other);
+
+    ck_assert_int_eq((int)mn_backward(t, y), MN_OK);
+    ck_assert_double_eq(grad_of(x), 12);
+    mn_tape_reset(t);
+    mn_tensor *later = mn_add_scalar(t, mine, 1);
+    ck_assert(!mn_tensor_requires_grad(later));
+    ck_assert_double_eq(mn_tensor_get(later, (int64_t[]){0}), 10);
+    mn_release(kept), mn_release(x), mn_release(mine);
+    end();
+}
+END_TEST
+
 START_TEST(a_loan_from_the_cache_does_not_count_against_the_cap)
 {
     mn_clear_last_error();
@@ -987,6 +1051,7 @@ int main(void)
                             a_gradient_that_is_absent_or_freed_is_refused,
                             detach_checks_what_it_is_given,
                             only_leaves_and_their_views_are_safe_from_overwriting,
+                            a_plain_handle_does_not_lose_the_gradient_of_what_was_written_into_it,
                             a_loan_from_the_cache_does_not_count_against_the_cap,
                             create_graph_records_sums_of_cotangents_inside_no_grad_too,
                             shapes_that_cannot_be_are_refused,

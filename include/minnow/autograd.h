@@ -215,7 +215,9 @@ MN_API mn_tensor *mn_op_view(mn_tape *t, mn_tensor *x, int ndim, const int64_t *
 /* For an in-place op, after mn_op_begin: checks that x may be overwritten (not a leaf that requires
  * grad while recording, no two elements at one address), bumps its version and gives the fresh
  * temporary that stands for the result, over the same storage. From then on x itself may no longer
- * be used if it is part of a graph. */
+ * be used if it is part of a graph. When the op is recorded, a plain x (a buffer, or a view of one)
+ * and every other plain handle over the storage may no longer be used in this step either: they
+ * would lose the gradient that the result carries. */
 MN_API mn_tensor *mn_op_overwrite(mn_tape *t, mn_tensor *x);
 
 /* Keeps x, filled, for the backward pass; saved tensors are numbered from 0 in the order of the

@@ -162,6 +162,12 @@ bool mni_check_input(mn_tape *t, const mn_tensor *x, int i)
         const char *writer = x->storage->last_writer;
         mn_tape_fail(t, MN_ERR_STATE, "input %d was overwritten by %s; use its result", i,
                      writer ? writer : "a write into its storage");
+    } else if (!x->node && x->storage->recorded_epoch == t->epoch &&
+               x->version < x->storage->recorded_version) {
+        mn_tape_fail(t, MN_ERR_STATE,
+                     "input %d was overwritten by %s, whose result carries a gradient; use its "
+                     "result",
+                     i, x->storage->recorded_writer);
     } else if (x->parameter && x->storage->version == 0) {
         mn_tape_fail(t, MN_ERR_STATE,
                      "input %d is a parameter that was never initialised: call mn_module_init, or "
@@ -218,6 +224,10 @@ mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_i
         out[k]->output = k;
         out[k]->epoch = t->epoch;
         out[k]->version = out[k]->storage->version;
+        if (!out[k]->written) continue;
+        out[k]->storage->recorded_version = out[k]->version;
+        out[k]->storage->recorded_epoch = t->epoch;
+        out[k]->storage->recorded_writer = op->name;
     }
     return n;
 }
@@ -260,7 +270,9 @@ mn_tensor *mn_op_overwrite(mn_tape *t, mn_tensor *x)
         return mn_tape_fail(t, MN_ERR_ARGUMENT,
                             "several elements of the input share an address: mn_clone it first");
     mni_touch(x, t->op ? t->op->name : NULL);
-    return mn_op_view(t, x, x->ndim, x->shape, x->strides, 0);
+    mn_tensor *y = mn_op_view(t, x, x->ndim, x->shape, x->strides, 0);
+    if (y) y->written = true;
+    return y;
 }
 
 void mn_save(mn_node *n, mn_tensor *x)
@@ -339,7 +351,10 @@ mn_tensor *mn_detach(mn_tape *t, mn_tensor *x)
     /* A handle of yours from an earlier step may be detached: that is what detach is for. */
     mn_tensor graphless = {0}, *in = x;
     if (x && x->owned && x != MN_NONE) {
-        graphless = (mn_tensor){.storage = x->storage, .owned = true, .parameter = x->parameter};
+        graphless = (mn_tensor){.storage = x->storage,
+                                .owned = true,
+                                .parameter = x->parameter,
+                                .version = x->version};
         in = &graphless;
     }
     if (!mn_op_begin(t, &op, &in, 1)) return NULL;

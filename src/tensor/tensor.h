@@ -20,6 +20,11 @@ typedef struct mni_storage {
     bool leaf;        /* a tensor over it requires grad and was not computed */
     /* Name of the op that wrote in place, for messages; NULL: a user's write. */
     const char *last_writer;
+    /* The last write whose result carries a gradient: its version, its step, its op. Within that step
+     * a handle without a node from before it would lose the gradient. */
+    uint32_t recorded_version;
+    uint64_t recorded_epoch;
+    const char *recorded_writer;
     void *data;
     size_t capacity; /* bytes at data */
     /* Of a tape's block: called by the last release (leaving false: takes the block back) and
@@ -69,10 +74,11 @@ struct mn_tensor {
     bool requires_grad;
     bool owned;       /* yours: on the heap, `refs` is atomic */
     bool parameter;   /* made by mn_parameter: unusable until first written */
-    bool kept;        /* scratch mark of mn_scope_end */
-    bool listed;      /* in its tape's list of live temporaries, which holds one reference */
+    bool kept : 1;    /* scratch mark of mn_scope_end */
+    bool listed : 1;  /* in its tape's list of live temporaries, which holds one reference */
+    bool written : 1; /* made by mn_op_overwrite */
     _Atomic int refs; /* owned: handles; a tape's: its scope, nodes that saved it, gradient slots */
-    uint32_t version; /* the storage's when this handle was made; checked if it has a node */
+    uint32_t version; /* the storage's when this handle was made (of a tensor of yours: 0) */
     uint64_t epoch;   /* the step in which `node` was recorded */
     struct mn_node *node;   /* how it was computed; of a tape's leaf: its leaf node */
     int32_t output;         /* which of the node's outputs */
