@@ -48,6 +48,13 @@ static double grad_of(const mn_tensor *x)
     return mn_tensor_item(mn_tensor_grad(x));
 }
 
+/* A hook that counts its calls. */
+static mn_tensor *times_ten(mn_tape *tape, mn_tensor *grad, void *user)
+{
+    ++*(int *)user;
+    return mn_mul_scalar(tape, grad, 10);
+}
+
 /* ---- backward ---- */
 
 START_TEST(gradients_accumulate_over_passes_until_they_are_zeroed)
@@ -138,6 +145,29 @@ START_TEST(several_passes_share_one_tape_and_cost_only_what_they_touch)
     for (int i = 0; i < 1000; i++) mn_backward(t, mn_mul_scalar(t, x, 2));
     ck_assert_double_eq(grad_of(x), 2000);
     ck_assert_int_eq((int)mn_tape_error(t), MN_OK);
+    mn_release(x);
+    end();
+}
+END_TEST
+
+START_TEST(several_grads_share_one_tape_and_cost_only_what_they_touch)
+{
+    begin();
+    mn_tensor *x = own(1, true), *long_ago = x;
+    int calls = 0;
+    for (int i = 0; i < 100000; i++) long_ago = mn_mul_scalar(t, long_ago, 1);
+    mn_register_hook(t, x, times_ten, &calls);
+    for (int i = 0; i < 2000; i++) { /* 2 10^8 nodes, were the chain looked at each time */
+        mn_tensor *y = mn_mul_scalar(t, x, 2), *g;
+        ck_assert_int_eq((int)mn_grad(t, &y, 1, &x, 1, &g, NULL), MN_OK);
+        ck_assert_double_eq(mn_tensor_item(g), 20);
+    }
+    ck_assert_int_eq(calls, 2000);
+    mn_tensor *g[2], *in[] = {x, long_ago}, *y = mn_mul(t, x, mn_mul(t, long_ago, long_ago));
+    ck_assert_int_eq((int)mn_grad(t, &y, 1, in, 2, g, NULL), MN_OK); /* through all of it */
+    ck_assert_double_eq(mn_tensor_item(g[0]), 30);
+    ck_assert_double_eq(mn_tensor_item(g[1]), 2);
+    ck_assert_int_eq(calls, 2001);
     mn_release(x);
     end();
 }
@@ -324,12 +354,6 @@ START_TEST(a_gradient_of_the_wrong_shape_is_named_and_marks_what_was_touched)
 END_TEST
 
 /* ---- hooks ---- */
-
-static mn_tensor *times_ten(mn_tape *tape, mn_tensor *grad, void *user)
-{
-    ++*(int *)user;
-    return mn_mul_scalar(tape, grad, 10);
-}
 
 static void note(mn_tape *tape, mn_tensor *x, void *user)
 {
@@ -1018,6 +1042,7 @@ int main(void)
                             shared_contributions_are_not_summed_over_each_other,
                             backward_takes_several_outputs_and_cotangents,
                             several_passes_share_one_tape_and_cost_only_what_they_touch,
+                            several_grads_share_one_tape_and_cost_only_what_they_touch,
                             inputs_that_need_no_gradient_get_none,
                             grad_returns_tensors_and_leaves_grad_alone,
                             grad_of_grad_of_grad,

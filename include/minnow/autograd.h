@@ -122,7 +122,8 @@ typedef struct mn_grad_opts {
 
 /* gradients[i] = d (sum over k of <outputs[k], cotangents[k]>) / d inputs[i], temporaries of the
  * tape. No .grad is touched. inputs: tensors that require grad, leaves or intermediate results. On
- * failure every gradients[i] is NULL. */
+ * failure every gradients[i] is NULL. This pass and mn_backward look at what was recorded between
+ * the outputs and the oldest result that they were computed from, not at the rest of the tape. */
 MN_API mn_error mn_grad(mn_tape *t, mn_tensor *const *outputs, int n_outputs,
                         mn_tensor *const *inputs, int n_inputs, mn_tensor **gradients,
                         const mn_grad_opts *opts);

@@ -17,16 +17,11 @@ static bool exclusive(const mn_tensor *x)
            atomic_load_explicit(&x->storage->refs, memory_order_relaxed) == 1 && x->contiguous;
 }
 
-/* A pass to the leaves lists those it has something for, and counts what is on its way to other
- * nodes: when that is nothing, it need not walk down to nodes from long before. */
-static bool counted(const mni_pass *p, const mn_node *n)
-{
-    return !p->to_leaves || !n->leaf;
-}
-
+/* A pass counts what is on its way to other nodes than leaves: when that is nothing, it need not
+ * walk down to nodes from long before. One to the leaves lists those it has something for. */
 static void list_leaf(mni_pass *p, mn_node *n)
 {
-    if (counted(p, n) || n->listed == p->id) return;
+    if (!p->to_leaves || !n->leaf || n->listed == p->id) return;
     n->listed = p->id;
     n->next_leaf = p->leaves;
     p->leaves = n;
@@ -37,7 +32,7 @@ static void slot_clear(mni_pass *p, const mn_node *n, mni_output *slot)
     if (!slot->grad) return;
     mni_header_unref(slot->grad);
     slot->grad = NULL;
-    if (counted(p, n)) p->pending--;
+    if (!n->leaf) p->pending--;
 }
 
 static void slot_set(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
@@ -45,7 +40,7 @@ static void slot_set(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
     mni_header_ref(grad);
     slot_clear(p, n, slot);
     slot->grad = grad;
-    if (counted(p, n)) p->pending++;
+    if (!n->leaf) p->pending++;
     list_leaf(p, n);
 }
 
@@ -256,7 +251,10 @@ static void visit_in_scope(mn_tape *t, mni_pass *p, mn_node *n)
     mni_frame *outer = t->frame;
     mni_frame frame = {.label = n->label};
     mn_scope scope = mn_scope_begin(t, p->create_graph ? MN_ENABLE_GRAD : MN_NO_GRAD);
-    n->visited = p->id;
+    if (p->to_leaves)
+        n->visited = p->id;
+    else if (n->captured && n->captured->pass == p->id)
+        n->captured->visited = true;
     p->node = n;
     t->frame = &frame;
     t->op = n->op;
@@ -434,21 +432,34 @@ static void uncapture(mn_tape *t, mn_node *n, mni_pass *p)
     t->captures = c;
 }
 
-/* Stamps every node on a path from the stamped inputs to the outputs: of the outputs' ancestors
- * those that descend from an input. */
-static void stamp_paths(mn_tape *t, const mni_pass *p, mn_tensor *const *outputs, int n_outputs,
-                        int64_t first, int64_t last)
+/* Marks an ancestor of the outputs; 1 if it is met for the first time and has inputs to look at. */
+static int ancestor(mn_node *n, const mni_pass *p, int64_t first)
 {
+    bool fresh = n->ancestor != p->id;
+    n->ancestor = p->id;
+    return fresh && !n->leaf && n->index >= first;
+}
+
+/* Stamps every node on a path from the stamped inputs to the outputs: of the outputs' ancestors
+ * those that descend from an input. Returns the first node that may be one of them: below it there
+ * are only leaves, which have no ancestors. */
+static int64_t stamp_paths(mn_tape *t, const mni_pass *p, mn_tensor *const *outputs, int n_outputs,
+                           int64_t first, int64_t last)
+{
+    int64_t open = 0; /* ancestors still to be reached, without the leaves */
     for (int k = 0; k < n_outputs; k++) {
         mni_edge e;
-        if (mni_producer(t, outputs[k], &e)) e.node->ancestor = p->id;
+        if (mni_producer(t, outputs[k], &e)) open += ancestor(e.node, p, first);
     }
-    for (int64_t at = last; at >= first; at--) {
-        const mn_node *n = t->nodes[at];
-        for (int i = 0; i < n->n_in && n->ancestor == p->id; i++)
-            if (n->in[i].node) n->in[i].node->ancestor = p->id;
+    int64_t low = last + 1;
+    while (low > first && open) {
+        const mn_node *n = t->nodes[--low];
+        if (n->ancestor != p->id || n->leaf) continue;
+        open--;
+        for (int i = 0; i < n->n_in; i++)
+            if (n->in[i].node) open += ancestor(n->in[i].node, p, first);
     }
-    for (int64_t at = first; at <= last; at++) {
+    for (int64_t at = low; at <= last; at++) {
         mn_node *n = t->nodes[at];
         if (n->ancestor != p->id) continue;
         for (int i = 0; i < n->n_in && n->stamp != p->id; i++)
@@ -458,6 +469,7 @@ static void stamp_paths(mn_tape *t, const mni_pass *p, mn_tensor *const *outputs
                      "inside a backward pass only what was computed inside it can be "
                      "differentiated");
     }
+    return low;
 }
 
 static void grad_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n_outputs,
@@ -467,8 +479,12 @@ static void grad_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n_
     int64_t first = t->n_nodes;
     int captured = 0;
     while (captured < n_inputs && capture(t, inputs[captured].node, p, &first)) captured++;
-    if (!t->error) stamp_paths(t, p, outputs, n_outputs, first, last);
+    if (!t->error) first = stamp_paths(t, p, outputs, n_outputs, first, last);
     if (!t->error) run_pass(t, p, outputs, n_outputs, o->cotangents, last, first);
+    for (int i = 0; i < captured && !t->error; i++) { /* leaves from before the walk's end */
+        mn_node *n = inputs[i].node;
+        if (n->leaf && !n->captured->visited && arrived(p, n)) visit_in_scope(t, p, n);
+    }
     for (int i = 0; i < n_inputs && !t->error; i++) {
         mn_tensor *g = inputs[i].node->out[inputs[i].output].grad;
         if (g) {

@@ -60,6 +60,7 @@ typedef struct mni_output {
 /* The slots that an input of mn_grad had in the pass around, while it has slots of its own. */
 typedef struct mni_capture {
     uint32_t pass;
+    bool visited; /* its hooks have run */
     mni_output *out;
     struct mni_capture *up;
 } mni_capture;
@@ -72,7 +73,7 @@ struct mn_node {
     uint32_t stamp;    /* the last mn_grad pass in which this node led from an input to an output */
     uint32_t ancestor; /* the last mn_grad pass whose outputs depend on this node */
     uint32_t listed;   /* of a leaf: the last pass that has something for it */
-    uint32_t visited;  /* the last pass that was here */
+    uint32_t visited;  /* the last pass to the leaves that was here */
     uint32_t touched;  /* of a leaf: the last pass that wrote to its gradient */
     uint8_t n_saved;
     bool released;   /* its saved tensors are gone */
