@@ -674,6 +674,104 @@ START_TEST(errors_name_module_op_and_shapes_also_in_the_backward_pass)
 }
 END_TEST
 
+/* ---- anomalies ---- */
+
+static mn_tensor *vec(int n, const double *values, bool grad)
+{
+    mn_tensor *x = mn_from(t, MN_F64, 1, (int64_t[]){n}, values);
+    ck_assert_int_eq((int)mn_tensor_set_requires_grad(x, grad), MN_OK);
+    return x;
+}
+
+START_TEST(the_op_that_makes_the_first_nan_is_named)
+{
+    begin();
+    mn_tensor *x = vec(4, (double[]){1, 2, 0, 3}, false);
+    mn_tensor *m = mn_reshape(t, x, 2, (int64_t[]){2, 2});
+    ck_assert_ptr_nonnull(mn_div(t, x, x)); /* not asked for */
+    mn_tape_detect_anomaly(t, true);
+    ck_assert_ptr_null(mn_div(t, m, m));
+    refused(MN_ERR_STATE, "div: element [1, 0] of the result is nan, but every input is finite");
+    mn_tensor *turned = mn_transpose(t, m, 0, 1);
+    mn_scope s = mn_scope_begin(t, MN_NO_GRAD); /* without recording, and of a view */
+    mn_log(t, turned);
+    refused(MN_ERR_STATE, "log: element [0, 1] of the result is -inf");
+    mn_log(t, mn_to(t, turned, MN_F32));
+    refused(MN_ERR_STATE, "log: element [0, 1] of the result is -inf");
+    mn_scope_end(t, s, NULL, 0);
+
+    /* What was there before is nobody's fault, in place as well. */
+    mn_tensor *odd = vec(2, (double[]){(double)NAN, (double)-INFINITY}, false);
+    ck_assert_ptr_nonnull(mn_mul_scalar(t, mn_sub(t, odd, odd), 0));
+    ck_assert_ptr_nonnull(mn_relu_(t, odd));
+    ck_assert_ptr_nonnull(mn_full(t, MN_F64, 0, NULL, (double)INFINITY));
+    static const mn_op fills = {.name = "fills", .flags = MN_OP_FILLS};
+    static const mn_op spoils = {.name = "spoils_"};
+    const mn_op *ops[] = {&fills, &spoils};
+    for (int i = 0; i < 2; i++) {
+        x = vec(2, (double[]){1, 2}, false);
+        ck_assert(mn_op_begin(t, ops[i], &x, 1));
+        mn_tensor *y = mn_op_overwrite(t, x);
+        mn_tensor_set(y, (int64_t[]){1}, (double)INFINITY);
+        mn_op_record(t, ops[i], &x, 1, &y, 1);
+        ck_assert((mn_op_end(t, y) != NULL) == (i == 0));
+    }
+    refused(MN_ERR_STATE, "spoils_: element [1] of the result is inf, but every input is finite");
+    mn_tape_detect_anomaly(t, false);
+    ck_assert_ptr_nonnull(mn_log(t, turned));
+    end();
+}
+END_TEST
+
+static mn_tensor *to_nan(mn_tape *tape, mn_tensor *grad, void *user)
+{
+    (void)user;
+    return mn_mul_scalar(tape, grad, (double)NAN);
+}
+
+START_TEST(the_gradient_that_makes_the_first_nan_is_named)
+{
+    mn_clear_last_error();
+    t = mn_tape_new(&(mn_tape_opts){.detect_anomaly = true});
+    mn_module *net = mn_nn_sequential(mn_nn_linear(2, 2, NULL), mn_nn_relu(NULL));
+    mn_module_init(net, 1);
+    mn_module_to(net, MN_F64);
+    mn_tensor *x = vec(2, (double[]){4, 0}, true), *w = vec(2, (double[]){1, 1}, true);
+    mn_tensor *root = mn_sqrt(t, x); /* 1 / (2 sqrt(0)) */
+    for (int create_graph = 0; create_graph < 2; create_graph++) {
+        mn_tensor *y = mn_sum(t, mn_mul(t, w, root)), *g;
+        mn_grad(t, &y, 1, &x, 1, &g,
+                &(mn_grad_opts){.create_graph = create_graph, .retain_graph = true});
+        refused(MN_ERR_STATE, "sqrt backward: element [1] of the gradient of input 0 is inf, but "
+                              "that of its result is finite");
+    }
+    mn_tensor *y = mn_mul(t, w, mn_log(t, mn_add_scalar(t, x, 1)));
+    mn_tensor *infinite = vec(2, (double[]){(double)INFINITY, 1}, false);
+    ck_assert_int_eq((int)mn_backward_from(t, &y, 1, &(mn_backward_opts){.cotangents = &infinite}),
+                     MN_OK); /* it was there before */
+    mn_tensor *h = mn_mul_scalar(t, x, 2);
+    mn_register_hook(t, h, to_nan, NULL);
+    mn_backward(t, mn_sum(t, h));
+    refused(MN_ERR_STATE, "mul_scalar backward: element [0] of the gradient of result 0 is nan, by "
+                          "a hook, or as a sum of finite ones");
+
+    /* The module that made the node is named, as in the forward pass. */
+    mn_tensor *weight = mn_module_get(net, "0.weight");
+    mn_tensor_fill(weight, 1e200);
+    mn_tensor *one = mn_full(t, MN_F64, 2, (int64_t[]){1, 2}, 1e-190);
+    mn_tensor_set_requires_grad(one, true);
+    y = mn_mul_scalar(t, mn_module_forward(net, t, one), 1e120);
+    mn_tensor *v = mn_ones_like(t, y);
+    mn_backward_from(t, &y, 1, &(mn_backward_opts){.cotangents = &v});
+    refused(MN_ERR_STATE, "net.0 (linear backward): element [0, 0] of the gradient of input 0 is "
+                          "inf");
+    mn_module_forward(net, t, mn_full(t, MN_F64, 2, (int64_t[]){1, 2}, 1e190));
+    refused(MN_ERR_STATE, "net.0 (linear): element [0, 0] of the result is inf");
+    mn_module_free(net);
+    end();
+}
+END_TEST
+
 /* ---- what must not dangle ---- */
 
 START_TEST(a_temporary_leaf_outlives_its_scope_within_the_step)
@@ -1065,6 +1163,8 @@ int main(void)
                             freed_buffers_are_reused_across_sizes,
                             the_tape_prints_every_node_with_its_module,
                             errors_name_module_op_and_shapes_also_in_the_backward_pass,
+                            the_op_that_makes_the_first_nan_is_named,
+                            the_gradient_that_makes_the_first_nan_is_named,
                             a_temporary_leaf_outlives_its_scope_within_the_step,
                             hooks_may_remove_hooks,
                             a_hook_cannot_pull_the_tape_away,

@@ -27,6 +27,8 @@ typedef struct mn_tape_opts {
     size_t prefill_bytes;
     /* Scopes free nothing before the reset: every intermediate value stays readable. */
     bool keep_all;
+    /* See mn_tape_detect_anomaly. */
+    bool detect_anomaly;
 } mn_tape_opts;
 
 /* opts: NULL for all defaults. Fewer threads than asked for is not an error (see mn_tape_stats):
@@ -51,6 +53,14 @@ MN_API void mn_tape_clear_error(mn_tape *t);
 /* Sets the tape's error (unless it has one) and the thread's; the text gets the module path and the
  * op in front. Returns NULL, so that an op can end with it. */
 MN_API void *mn_tape_fail(mn_tape *t, mn_error code, const char *format, ...) MN_PRINTF(3, 4);
+
+/* For finding out where a NaN comes from. While it is on, the first op that makes a NaN or an
+ * infinity out of finite inputs is an error that names module, op and element; in a backward pass
+ * (of finite cotangents) the first gradient that is not finite, and of which input it is. Not
+ * searched are results of ops that only put the caller's numbers into place (MN_OP_FILLS, such as
+ * filling a mask with -infinity). Every value is looked at twice; while it is off it costs
+ * nothing. */
+MN_API void mn_tape_detect_anomaly(mn_tape *t, bool on);
 
 typedef struct mn_tape_usage {
     int64_t nodes;       /* recorded since the last reset */
@@ -182,7 +192,10 @@ typedef struct mn_node mn_node;
  * error. */
 typedef void (*mn_backward_fn)(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx);
 
-enum { MN_OP_BROADCASTS = 1 /* gradients are summed down to the inputs' shapes by the engine */ };
+/* Flags of an op: its gradients are summed down to the inputs' shapes by the engine; its result
+ * consists of elements of the inputs and of numbers of the caller's, which may be infinite on
+ * purpose (mn_tape_detect_anomaly passes over it). */
+enum { MN_OP_BROADCASTS = 1, MN_OP_FILLS = 2 };
 
 typedef struct mn_op {
     /* As it appears in messages. */

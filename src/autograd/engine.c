@@ -6,6 +6,7 @@
 #include "autograd/tape.h"
 #include "tensor/compute.h"
 #include <minnow/ops.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- contributions ---- */
@@ -168,6 +169,13 @@ static void finish_leaf(mn_tape *t, const mni_pass *p, mn_node *n)
     mni_hooks_ran(leaf);
 }
 
+static bool finite_gradient(mn_tape *t, const mn_tensor *g, const char *of, int i, const char *but)
+{
+    char what[64];
+    snprintf(what, sizeof what, "the gradient of %s %d", of, i);
+    return mni_check_finite(t, g, what, but);
+}
+
 static void run_backward(mn_tape *t, mni_pass *p, mn_node *n)
 {
     enum { FEW = 16 };
@@ -195,8 +203,12 @@ static void run_backward(mn_tape *t, mni_pass *p, mn_node *n)
     }
     (fast ? n->op->backward_fast : n->op->backward)(t, n, gy, gx);
     t->op = n->op;
-    for (int i = 0; i < n->n_in && !t->error; i++)
-        if (gx[i] && mn_needs(n, i)) contribute(t, p, n, i, gx[i]);
+    for (int i = 0; i < n->n_in && !t->error; i++) {
+        if (!gx[i] || !mn_needs(n, i)) continue;
+        if (p->search && !finite_gradient(t, gx[i], "input", i, "but that of its result is finite"))
+            return;
+        contribute(t, p, n, i, gx[i]);
+    }
 }
 
 /* Whether an input of n is on the way to what the pass wants; of mn_grad's own inputs often none is. */
@@ -214,11 +226,16 @@ static void visit(mn_tape *t, mni_pass *p, mn_node *n)
         mni_output *slot = &n->out[k];
         if (n->leaf) slot->leaf = n->leaf->leaf;
         mni_leaf *leaf = slot->grad ? slot->leaf : NULL;
-        if (!leaf) continue;
-        leaf->running++;
-        run_hooks(t, p, n, slot);
-        mni_hooks_ran(leaf);
-        if (leaf->retain && p->to_leaves && !t->error) mni_leaf_accumulate(t, leaf, slot->grad);
+        if (leaf) {
+            leaf->running++;
+            run_hooks(t, p, n, slot);
+            mni_hooks_ran(leaf);
+            t->op = n->op; /* theirs were others */
+        }
+        if (p->search && !t->error)
+            finite_gradient(t, slot->grad, "result", k, "by a hook, or as a sum of finite ones");
+        if (leaf && leaf->retain && p->to_leaves && !t->error)
+            mni_leaf_accumulate(t, leaf, slot->grad);
     }
     if (t->error) return;
     if (n->leaf) {
@@ -342,6 +359,7 @@ static void run_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n,
         if (!v || !mni_producer(t, outputs[k], &e) || !concerns(p, e.node)) continue;
         slot_add(t, p, e.node, e.output, v);
     }
+    p->search = t->detect_anomaly && (!cotangents || mni_all_finite(cotangents, n));
     t->op = NULL;
     mn_scope_end(t, scope, NULL, 0);
     walk(t, p, last, first);

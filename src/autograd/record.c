@@ -193,13 +193,16 @@ bool mn_op_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
     }
     for (int i = 0; i < n_in; i++)
         if (!mni_check_input(t, in[i], i)) return false;
+    if (t->detect_anomaly) mni_anomaly_begin(t, in, n_in);
     return true;
 }
 
 mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in,
                       mn_tensor *const *out, int n_out)
 {
-    if (!t || t->error || !t->grad) return NULL;
+    if (!t || t->error) return NULL;
+    if (t->detect_anomaly) mni_anomaly_end(t, op, out, n_out);
+    if (t->error || !t->grad) return NULL;
     bool wanted = false;
     for (int i = 0; i < n_in; i++) wanted |= in[i] != MN_NONE && in[i]->requires_grad;
     if (!wanted) return NULL;
@@ -351,10 +354,8 @@ mn_tensor *mn_detach(mn_tape *t, mn_tensor *x)
     /* A handle of yours from an earlier step may be detached: that is what detach is for. */
     mn_tensor graphless = {0}, *in = x;
     if (x && x->owned && x != MN_NONE) {
-        graphless = (mn_tensor){.storage = x->storage,
-                                .owned = true,
-                                .parameter = x->parameter,
-                                .version = x->version};
+        graphless = (mn_tensor){
+            .storage = x->storage, .owned = true, .parameter = x->parameter, .version = x->version};
         in = &graphless;
     }
     if (!mn_op_begin(t, &op, &in, 1)) return NULL;

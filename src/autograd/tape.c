@@ -31,6 +31,7 @@ mn_tape *mn_tape_new(const mn_tape_opts *opts)
     if (!t) return NULL;
     t->grad = true;
     t->keep_all = o.keep_all;
+    t->detect_anomaly = o.detect_anomaly;
     t->max_bytes = o.max_bytes;
     next_epoch(t);
     if (!mni_pool_prefill(t, o.prefill_bytes)) {

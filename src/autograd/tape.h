@@ -116,6 +116,7 @@ enum { MNI_BINS = 192, MNI_SLAB = 128 };
 typedef struct mni_pass {
     uint32_t id;
     bool to_leaves; /* mn_backward: fill .grad; else mn_grad: only stamped nodes count */
+    bool search;    /* for anomalies */
     bool create_graph;
     bool retain_graph;
     int64_t pending; /* slots that hold a gradient */
@@ -136,6 +137,8 @@ struct mn_tape {
     mni_frame *frame;
     bool grad;
     bool keep_all;
+    bool detect_anomaly;
+    bool finite;      /* in that mode: the inputs of the op at work */
     int depth;        /* open scopes */
     uint64_t *scopes; /* their serial numbers */
     int scope_capacity;
@@ -192,6 +195,12 @@ mni_leaf *mni_leaf_of(mn_tensor *x); /* x->leaf, made when missing; NULL with th
 void mni_hooks_ran(mni_leaf *leaf);  /* ends `running`, and frees the hooks removed meanwhile */
 bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad);
 bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
+
+/* anomaly.c: what a tape does whose detect_anomaly is set */
+bool mni_all_finite(mn_tensor *const *x, int n); /* NULLs and what is not f32 or f64 are */
+bool mni_check_finite(mn_tape *t, const mn_tensor *x, const char *what, const char *but);
+void mni_anomaly_begin(mn_tape *t, mn_tensor *const *in, int n);
+void mni_anomaly_end(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n);
 
 /* The path of the innermost module into buf, which it returns; "" when there is none. */
 const char *mni_frame_label(const mni_frame *f, char *buf, size_t size);
