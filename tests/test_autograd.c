@@ -278,6 +278,35 @@ START_TEST(passes_nest_without_disturbing_the_pass_around)
 }
 END_TEST
 
+static mn_tensor *origin; /* of what peek saved */
+
+/* gx = gy * d(h^2)/d origin, by a pass of its own through the graph that h came from. */
+static void peek_backward(mn_tape *tape, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
+{
+    mn_tensor *h = mn_saved(n, 0), *square = mn_mul(tape, h, h), *g;
+    mn_grad(tape, &square, 1, &origin, 1, &g, &(mn_grad_opts){.retain_graph = true});
+    gx[0] = mn_mul(tape, gy[0], g);
+}
+static const mn_op peek_op = {.name = "peek", .backward = peek_backward};
+
+START_TEST(a_nested_pass_does_not_hide_the_way_of_the_pass_around)
+{
+    begin();
+    mn_tensor *x = own(3, true), *h = mn_mul(t, x, x), *g;
+    origin = x;
+    ck_assert(mn_op_begin(t, &peek_op, &h, 1));
+    mn_tensor *y = mn_full(t, MN_F64, 0, NULL, 1);
+    mn_node *n = mn_op_record(t, &peek_op, &h, 1, &y, 1);
+    mn_save(n, h);
+    y = mn_op_end(t, y);
+    ck_assert_int_eq((int)mn_grad(t, &y, 1, &x, 1, &g, &(mn_grad_opts){.create_graph = true}),
+                     MN_OK);
+    ck_assert_double_eq(mn_tensor_item(g), 4 * 27 * 2 * 3);
+    mn_release(x);
+    end();
+}
+END_TEST
+
 /* ---- ops with several outputs ---- */
 
 /* (a + b, a - b) */
@@ -1146,6 +1175,7 @@ int main(void)
                             grad_of_grad_of_grad,
                             grad_names_unused_inputs_or_gives_null,
                             passes_nest_without_disturbing_the_pass_around,
+                            a_nested_pass_does_not_hide_the_way_of_the_pass_around,
                             each_output_of_an_op_may_be_used_or_not,
                             a_gradient_of_the_wrong_shape_is_named_and_marks_what_was_touched,
                             hooks_replace_gradients_and_fire_after_accumulation,

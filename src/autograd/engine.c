@@ -413,12 +413,33 @@ mn_error mn_backward(mn_tape *t, mn_tensor *loss)
 
 /* ---- mn_grad ---- */
 
+/* Marks n as on the way of this pass; false with the tape's error. A pass around this one whose way it
+ * is on as well gets its mark back in unstamp. */
+static bool stamp(mn_tape *t, mni_pass *p, mn_node *n)
+{
+    const mni_pass *around = p->outer;
+    while (around && around->id != n->stamp) around = around->outer;
+    if (around) {
+        mni_stamp *s = mni_arena_take(&t->arena, sizeof *s);
+        if (!s) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the backward pass");
+        *s = (mni_stamp){.node = n, .stamp = n->stamp, .next = p->stamps};
+        p->stamps = s;
+    }
+    n->stamp = p->id;
+    return true;
+}
+
+static void unstamp(const mni_pass *p)
+{
+    for (const mni_stamp *s = p->stamps; s; s = s->next) s->node->stamp = s->stamp;
+}
+
 /* Gives an input's node slots of its own for this pass; those of a pass around it come back in
  * uncapture. A capture of a node with one output is used again within the step. */
-static bool capture(mn_tape *t, mn_node *n, const mni_pass *p, int64_t *first)
+static bool capture(mn_tape *t, mn_node *n, mni_pass *p, int64_t *first)
 {
     if (n->index < *first) *first = n->index;
-    n->stamp = p->id;
+    if (n->stamp != p->id && !stamp(t, p, n)) return false;
     if (n->captured && n->captured->pass == p->id) return true;
     size_t size = (size_t)n->n_out * sizeof *n->out;
     mni_capture *c = n->n_out == 1 ? t->captures : NULL;
@@ -461,7 +482,7 @@ static int ancestor(mn_node *n, const mni_pass *p, int64_t first)
 /* Stamps every node on a path from the stamped inputs to the outputs: of the outputs' ancestors
  * those that descend from an input. Returns the first node that may be one of them: below it there
  * are only leaves, which have no ancestors. */
-static int64_t stamp_paths(mn_tape *t, const mni_pass *p, mn_tensor *const *outputs, int n_outputs,
+static int64_t stamp_paths(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n_outputs,
                            int64_t first, int64_t last)
 {
     int64_t open = 0; /* ancestors still to be reached, without the leaves */
@@ -481,7 +502,7 @@ static int64_t stamp_paths(mn_tape *t, const mni_pass *p, mn_tensor *const *outp
         mn_node *n = t->nodes[at];
         if (n->ancestor != p->id) continue;
         for (int i = 0; i < n->n_in && n->stamp != p->id; i++)
-            if (n->in[i].node && n->in[i].node->stamp == p->id) n->stamp = p->id;
+            if (n->in[i].node && n->in[i].node->stamp == p->id && !stamp(t, p, n)) return low;
         if (n->stamp != p->id || n->captured || !p->outer || !arrived(p, n)) continue;
         mn_tape_fail(t, MN_ERR_STATE,
                      "inside a backward pass only what was computed inside it can be "
@@ -513,6 +534,7 @@ static void grad_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n_
         }
     }
     for (int i = 0; i < captured; i++) uncapture(t, inputs[i].node, p);
+    unstamp(p);
 }
 
 /* Where the inputs were computed, in `few` or, for many, in the arena; NULL with the tape's error. */

@@ -110,6 +110,13 @@ typedef struct mni_region {
     size_t size, used;
 } mni_region;
 
+/* The mark of a pass around on a node that this pass has marked for itself. */
+typedef struct mni_stamp {
+    mn_node *node;
+    uint32_t stamp;
+    struct mni_stamp *next;
+} mni_stamp;
+
 enum { MNI_BINS = 192, MNI_SLAB = 128 };
 
 /* One pass of the engine; passes nest (a backward function may call mn_grad). */
@@ -122,6 +129,7 @@ typedef struct mni_pass {
     int64_t pending; /* slots that hold a gradient */
     mn_node *leaves; /* of a pass to the leaves: those it has something for */
     mn_node *node;   /* at work */
+    mni_stamp *stamps;
     struct mni_pass *outer;
 } mni_pass;
 
