@@ -141,6 +141,25 @@ MN_API mn_error mn_grad(mn_tape *t, mn_tensor *const *outputs, int n_outputs,
 /* The same values (storage is shared) without the graph. */
 MN_API mn_tensor *mn_detach(mn_tape *t, mn_tensor *x);
 
+/* A function of n_in tensors, which may be run more than once. */
+typedef mn_tensor *(*mn_function)(mn_tape *t, mn_tensor *const *in, int n_in, void *user);
+
+/* f(in), n inputs, with little memory: what the gradients of f's ops would need is dropped when f
+ * returns; the first of them that a backward pass reaches runs f again, on the same inputs and with
+ * the same random draws, and each is freed as usual when it has served (Chen et al., "Training deep
+ * nets with sublinear memory cost", 2016). The gradients have the same bits as without; hooks,
+ * parameters, create_graph, retain_graph and checkpoints inside checkpoints work as ever.
+ *
+ * `user` and whatever else f reads must live, unchanged, until the backward pass. f must do the
+ * same both times: random numbers come from ops of this tape, and what f updates beside (running
+ * statistics, counters) it updates only while mn_tape_recomputing is false. When its ops, draws or
+ * result differ the second time, the backward pass fails. Where nothing is recorded, and on a tape
+ * that keeps all, this is f(in). */
+MN_API mn_tensor *mn_checkpoint(mn_tape *t, mn_function f, mn_tensor *const *in, int n, void *user);
+
+/* Whether a checkpoint is running its function again. */
+MN_API bool mn_tape_recomputing(const mn_tape *t);
+
 /* Asks the next backward to keep the gradient of the intermediate result x; mn_tensor_grad(x) reads
  * it until the reset. */
 MN_API mn_error mn_retain_grad(mn_tape *t, mn_tensor *x);
@@ -258,9 +277,6 @@ MN_API const int64_t *mn_input_shape(const mn_node *n, int i, int *ndim);
 MN_API mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate);
 
 /* ---- checking gradients ---- */
-
-/* A function of n_in tensors, run many times. */
-typedef mn_tensor *(*mn_function)(mn_tape *t, mn_tensor *const *in, int n_in, void *user);
 
 typedef struct mn_gradcheck_opts {
     double eps;    /* step of the central difference; 0: 1e-6 */

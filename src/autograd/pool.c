@@ -193,6 +193,7 @@ mni_storage *mni_pool_take(mn_tape *t, size_t bytes)
                        .capacity = capacity,
                        .recycle = block_recycle,
                        .owner = t,
+                       .made = t->n_made,
                        .region = s->region};
     atomic_init(&s->refs, 1);
     t->live_bytes += capacity;

@@ -53,6 +53,7 @@ mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *o
         shape += out[k]->ndim;
     }
     n->label = frame_label(t);
+    n->checkpoint = t->checkpoint;
     t->nodes[t->n_nodes++] = n;
     return n;
 }
@@ -316,6 +317,7 @@ mn_tensor *mn_saved(const mn_node *n, int i)
     if (!s || i < 0 || i >= n->n_saved)
         return mn_tape_fail(n->tape, MN_ERR_ARGUMENT, "tensor %d was not saved", i);
     if (s->tensor == MN_NONE) return MN_NONE;
+    if (!s->tensor->storage && n->checkpoint && !mni_recompute(n->checkpoint)) return NULL;
     if (!s->tensor->storage)
         return mn_tape_fail(n->tape, MN_ERR_STATE, "saved tensor %d is gone", i);
     if (s->version != s->tensor->storage->version) {

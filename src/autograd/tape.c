@@ -42,11 +42,17 @@ mn_tape *mn_tape_new(const mn_tape_opts *opts)
     return t;
 }
 
+/* Whether a function of the caller's runs whose graph may not be pulled away. */
+static bool at_work(const mn_tape *t)
+{
+    return t->pass || t->checkpoint || t->recomputing;
+}
+
 void mn_tape_free(mn_tape *t)
 {
     if (!t) return;
-    if (t->pass) {
-        mn_tape_fail(t, MN_ERR_STATE, "mn_tape_free inside a hook or a gradient");
+    if (at_work(t)) {
+        mn_tape_fail(t, MN_ERR_STATE, "mn_tape_free inside a hook, a gradient or a checkpoint");
         return;
     }
     mn_tape_reset(t);
@@ -63,7 +69,7 @@ void mn_tape_free(mn_tape *t)
 
 void mn_tape_reset(mn_tape *t)
 {
-    if (!t || t->pass) return; /* a hook or a backward function may not pull the graph away */
+    if (!t || at_work(t)) return;
     for (int64_t i = 0; i < t->n_nodes; i++) mni_node_release(t->nodes[i]);
     for (int64_t i = 0; i < t->leaf_capacity && t->n_leaves; i++) {
         if (!t->leaves[i].key) continue;

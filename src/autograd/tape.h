@@ -36,7 +36,13 @@ mni_team *mni_tape_team(const mn_tape *t);
  * shape). */
 mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape);
 
+/* Takes words out of the generator, and tells where they begin: the same place again when a
+ * checkpoint runs again. The tape gets an error when memory is short. */
+mn_rng mni_tape_reserve(mn_tape *t, mn_rng *rng, uint64_t words);
+
 /* ---- for the files of this folder ---- */
+
+typedef struct mni_draw mni_draw;
 
 typedef struct mni_saved {
     mn_tensor *tensor;
@@ -83,8 +89,9 @@ struct mn_node {
     mni_capture *captured;     /* while its gradient is a result of mn_grad */
     struct mn_node *next_leaf; /* in the list of the pass that listed it */
     mni_saved *saved;
-    const void *data;  /* the op's own */
-    const char *label; /* module path or NULL */
+    const void *data;           /* the op's own */
+    const char *label;          /* module path or NULL */
+    struct mn_node *checkpoint; /* the innermost one around it, NULL */
 };
 
 typedef struct mni_chunk {
@@ -178,6 +185,11 @@ struct mn_tape {
     uint32_t passes;
     mni_capture *captures; /* for reuse */
     mni_pass *pass;
+
+    /* checkpoints */
+    mn_node *checkpoint; /* being recorded */
+    bool recomputing;
+    mni_draw **draw, **draws_end; /* where the next draw is noted or found, NULL outside */
 };
 
 /* pool.c */
@@ -203,6 +215,9 @@ mni_leaf *mni_leaf_of(mn_tensor *x); /* x->leaf, made when missing; NULL with th
 void mni_hooks_ran(mni_leaf *leaf);  /* ends `running`, and frees the hooks removed meanwhile */
 bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad);
 bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
+
+/* checkpoint.c: gives what was saved inside the checkpoint its storage back; false with the tape's error */
+bool mni_recompute(mn_node *checkpoint);
 
 /* anomaly.c: what a tape does whose detect_anomaly is set */
 bool mni_all_finite(mn_tensor *const *x, int n); /* NULLs and what is not f32 or f64 are */

@@ -31,7 +31,8 @@ typedef struct mni_storage {
      * when a handle is about to outlive the tape (leaving true: changes what the last release
      * will do). NULL: the last release frees the block. */
     void (*recycle)(struct mni_storage *s, bool leaving);
-    void *owner; /* recycle's: the tape */
+    void *owner;  /* recycle's: the tape */
+    int64_t made; /* how many temporaries the tape's step had made before */
     /* The prefilled region that the block is a part of; NULL: a block of its own. */
     struct mni_region *region;
     void (*deleter)(void *data, void *user); /* of wrapped memory; called first */

@@ -146,7 +146,7 @@ static mn_tensor *drawn(mn_tape *t, const char *who, draw_fn draw, mn_dtype dtyp
                             mn_dtype_name(dtype));
     if (!rng) return mn_tape_fail(t, MN_ERR_ARGUMENT, "%s: rng is NULL", who);
     mn_tensor *y = mn_empty(t, dtype, ndim, shape);
-    if (y) draw(mni_tape_team(t), y, 0, 1, mni_reserve(rng, y->numel, dtype));
+    if (y) draw(mni_tape_team(t), y, 0, 1, mni_reserve(t, rng, y->numel, dtype));
     return y;
 }
 
@@ -188,7 +188,7 @@ mn_tensor *mn_randint(mn_tape *t, mn_dtype dtype, int64_t low, int64_t high, int
     mn_tensor *y = mn_empty(t, MN_I64, ndim, shape);
     if (y)
         mni_integers(mni_tape_team(t), y, low, (uint64_t)high - (uint64_t)low,
-                     mni_reserve(rng, y->numel, MN_F64));
+                     mni_reserve(t, rng, y->numel, MN_F64));
     return y && dtype != MN_I64 ? mn_to(t, y, dtype) : y;
 }
 
@@ -196,7 +196,7 @@ mn_tensor *mn_randperm(mn_tape *t, int64_t n, mn_rng *rng)
 {
     if (!rng) return mn_tape_fail(t, MN_ERR_ARGUMENT, "mn_randperm: rng is NULL");
     mn_tensor *y = mn_empty(t, MN_I64, 1, &n);
-    if (y) mni_permutation(mni_tape_team(t), y, mni_reserve(rng, n, MN_F64));
+    if (y) mni_permutation(mni_tape_team(t), y, mni_reserve(t, rng, n, MN_F64));
     return y;
 }
 
@@ -235,7 +235,7 @@ mn_tensor *mn_bernoulli(mn_tape *t, mn_tensor *p, mn_rng *rng)
     mn_tensor *y = mni_tape_tensor(t, dtype, p->ndim, p->shape);
     mn_tensor *one = mni_tape_tensor(t, MN_BOOL, p->ndim, p->shape);
     if (y && one) {
-        mni_uniform(team, y, 0, 1, mni_reserve(rng, y->numel, dtype));
+        mni_uniform(team, y, 0, 1, mni_reserve(t, rng, y->numel, dtype));
         mni_map2(team, mni_kernels()->gt, dense, y, one, NULL);
         mni_copy(team, one, y);
     }

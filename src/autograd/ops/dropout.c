@@ -35,7 +35,7 @@ mn_tensor *mn_dropout(mn_tape *t, mn_tensor *x, double p, bool training, mn_rng 
     mn_tensor *y = mni_tape_tensor(t, dtype, x->ndim, x->shape);
     if (m && y) {
         double numbers[] = {p, p < 1 ? 1 / (1 - p) : 0};
-        mni_uniform(mni_tape_team(t), m, 0, 1, mni_reserve(rng, x->numel, dtype));
+        mni_uniform(mni_tape_team(t), m, 0, 1, mni_reserve(t, rng, x->numel, dtype));
         mni_map1(mni_tape_team(t), mni_kernels()->dropout, m, m, numbers);
         mni_map2(mni_tape_team(t), mni_kernels()->mul, x, m, y, NULL);
     }

@@ -3,7 +3,6 @@
  * pointwise op.
  */
 #include "autograd/ops/ops.h"
-#include "core/philox.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -207,9 +206,9 @@ void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler)
     mn_save(n, wanted ? x : filler);
 }
 
-mn_rng mni_reserve(mn_rng *rng, int64_t numel, mn_dtype dtype)
+mn_rng mni_reserve(mn_tape *t, mn_rng *rng, int64_t numel, mn_dtype dtype)
 {
-    return mni_rng_reserve(rng, (uint64_t)numel * (dtype == MN_F64 ? 2 : 1));
+    return mni_tape_reserve(t, rng, (uint64_t)numel * (dtype == MN_F64 ? 2 : 1));
 }
 
 static bool require_kernel(mn_tape *t, bool there, const mn_tensor *x)

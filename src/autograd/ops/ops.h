@@ -75,8 +75,9 @@ mn_tensor mni_plane(const mn_tensor *x, int dim, int64_t i);
  * `filler`, which is saved anyway, so that x's storage is not held back. */
 void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler);
 
-/* Takes numel draws of dtype out of the generator: where they begin. */
-mn_rng mni_reserve(mn_rng *rng, int64_t numel, mn_dtype dtype);
+/* Takes numel draws of dtype out of the generator: where they begin. Every random op must draw so:
+ * inside mn_checkpoint it gets the same place again. */
+mn_rng mni_reserve(mn_tape *t, mn_rng *rng, int64_t numel, mn_dtype dtype);
 
 /* ---- pointwise ops, up to what they save ---- */
 

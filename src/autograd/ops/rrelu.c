@@ -147,7 +147,7 @@ mn_tensor *mn_rrelu_with(mn_tape *t, mn_tensor *x, double lower, double upper, b
     if (training && !rng)
         return mn_tape_fail(t, MN_ERR_ARGUMENT, "rng is NULL, but training draws");
     if (training) {
-        d.at = mni_reserve(rng, d.per_channel ? x->shape[channel_dim(x)] : x->numel, dtype);
+        d.at = mni_reserve(t, rng, d.per_channel ? x->shape[channel_dim(x)] : x->numel, dtype);
     } else {
         d.low = d.high = (lower + upper) / 2;
         d.per_channel = false;
