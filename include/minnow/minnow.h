@@ -5,6 +5,7 @@
 #include <minnow/autograd.h>
 #include <minnow/core.h>
 #include <minnow/data.h>
+#include <minnow/functional.h>
 #include <minnow/nn.h>
 #include <minnow/ops.h>
 #include <minnow/optim.h>
