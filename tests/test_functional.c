@@ -1,5 +1,5 @@
 /*
- * tests/test_functional.c: derivatives of whole functions. The expected numbers are those of
+ * tests/test_functional.c: derivatives of whole functions, and modules as functions of their parameters. The expected numbers are those of
  * torch.autograd.functional (PyTorch 2.13, f64) for
  *     f(x, w) = tanh(w x) * exp(x[:2]),    s(x, w) = sum f^2 + w[0, 0] sum x^3
  * at the x, w, v and tangents below.
@@ -416,6 +416,117 @@ START_TEST(malloc_may_fail_anywhere)
 }
 END_TEST
 
+/* ---- modules as functions of their parameters ---- */
+
+static mn_module *new_net(void)
+{
+    mn_module *net = mn_nn_sequential(mn_nn_linear(2, 2, NULL), mn_nn_tanh(),
+                                      mn_nn_linear(2, 2, &(mn_nn_linear_opts){.no_bias = true}));
+    mn_module_to(net, MN_F64);
+    ck_assert_int_eq((int)mn_module_init(net, 3), MN_OK);
+    return net;
+}
+
+START_TEST(a_functional_call_uses_the_replacements_and_puts_the_own_tensors_back)
+{
+    begin();
+    mn_module *net = new_net();
+    mn_named_tensor own[3], after[3];
+    ck_assert_int_eq(mn_module_parameters(net, own, 3), 3);
+    mn_tensor *x = mn_full(t, MN_F64, 2, (int64_t[]){4, 2}, 0.5), *g;
+    mn_tensor *before = mn_contiguous(t, mn_detach(t, mn_module_forward(net, t, x)));
+
+    /* 2 w2, computed on the tape: twice the result, and the gradient flows to w2. */
+    mn_tensor *w2 = own[2].tensor, *twice = mn_mul_scalar(t, w2, 2);
+    mn_tensor *y = mn_module_functional_call(net, t, &(mn_named_tensor){"2.weight", twice}, 1, x);
+    is(y, SHAPE(4, 2), mn_tensor_data(mn_mul_scalar(t, before, 2)));
+    y = mn_sum(t, y);
+    ck_assert_int_eq((int)mn_grad(t, &y, 1, &w2, 1, &g, NULL), MN_OK);
+    mn_module_parameters(net, after, 3);
+    for (int i = 0; i < 3; i++) ck_assert_ptr_eq(after[i].tensor, own[i].tensor);
+
+    /* With every parameter, with the tensors of other slots, and with none. */
+    mn_named_tensor all[] = {{"2.weight", own[0].tensor},
+                             {"0.weight", own[2].tensor},
+                             {"0.bias", mn_zeros(t, MN_F64, 1, (int64_t[]){2})}};
+    mn_tensor *h = mn_tanh(t, mn_matmul(t, x, mn_transpose(t, own[2].tensor, 0, 1)));
+    h = mn_matmul(t, h, mn_transpose(t, own[0].tensor, 0, 1));
+    is(mn_module_functional_call(net, t, all, 3, x), SHAPE(4, 2), mn_tensor_data(h));
+    is(mn_module_functional_call(net, t, NULL, 0, x), SHAPE(4, 2), mn_tensor_data(before));
+
+    /* Also after a failure inside, which names its module. */
+    ck_assert_ptr_null(
+        mn_module_functional_call(net, t, all, 3, mn_zeros(t, MN_F64, 2, (int64_t[]){4, 3})));
+    refused(MN_ERR_SHAPE, "net.0 (linear)");
+    mn_module_parameters(net, after, 3);
+    for (int i = 0; i < 3; i++) ck_assert_ptr_eq(after[i].tensor, own[i].tensor);
+    mn_module_free(net);
+    end();
+}
+END_TEST
+
+START_TEST(a_tied_parameter_is_replaced_wherever_it_stands)
+{
+    begin();
+    mn_module *net = new_net(), *shared = mn_nn_sequential(mn_module_retain(net), net);
+    mn_tensor *tied = mn_module_get(net, "0.weight");
+    mn_module_set(net, "2.weight", tied);
+    mn_tensor *x = mn_full(t, MN_F64, 2, (int64_t[]){1, 2}, 0.5);
+    mn_tensor *zero = mn_zeros_like(t, tied), *one = mn_ones_like(t, tied);
+    mn_named_tensor names[] = {{"1.2.weight", zero}, {"0.0.weight", zero}};
+    for (int n = 1; n <= 2; n++)
+        is(mn_module_functional_call(shared, t, names, n, x), SHAPE(1, 2), (double[]){0, 0});
+    ck_assert_ptr_eq(mn_module_get(shared, "1.2.weight"), tied);
+    names[1].tensor = one;
+    ck_assert_ptr_null(mn_module_functional_call(shared, t, names, 2, x));
+    refused(MN_ERR_ARGUMENT, "\"1.2.weight\" and \"0.0.weight\" are the same parameter");
+    mn_module_free(shared);
+    end();
+}
+END_TEST
+
+START_TEST(a_functional_call_that_cannot_be_changes_nothing)
+{
+    begin();
+    mn_module *net = new_net();
+    mn_tensor *x = mn_full(t, MN_F64, 2, (int64_t[]){1, 2}, 0.5),
+              *w = mn_module_get(net, "0.weight");
+    mn_scope scope = mn_scope_begin(t, MN_GRAD_INHERIT);
+    mn_tensor *freed = mn_clone(t, w);
+    mn_scope_end(t, scope, NULL, 0);
+    mn_tensor *good = mn_zeros_like(t, w);
+    const struct {
+        mn_named_tensor second;
+        mn_error error;
+        const char *words;
+    } bad[] = {
+        {{"3.weight", good}, MN_ERR_ARGUMENT, "no parameter or buffer is named \"3.weight\""},
+        {{"2.bias", good}, MN_ERR_ARGUMENT, "no parameter or buffer is named \"2.bias\""},
+        {{"0.bias", good}, MN_ERR_SHAPE, "\"0.bias\" is f64 [2], the tensor f64 [2, 2]"},
+        {{"2.weight", mn_to(t, w, MN_F32)}, MN_ERR_DTYPE, "is f64 [2, 2], the tensor f32 [2, 2]"},
+        {{"2.weight", MN_NONE}, MN_ERR_ARGUMENT, "the tensor for \"2.weight\" is MN_NONE"},
+        {{"2.weight", freed}, MN_ERR_STATE, "the tensor for \"2.weight\" was freed"},
+        {{"2.weight", NULL}, MN_ERR_ARGUMENT, "a name or a tensor is NULL"},
+        {{NULL, good}, MN_ERR_ARGUMENT, "a name or a tensor is NULL"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        mn_named_tensor both[] = {{"0.weight", good}, bad[i].second};
+        ck_assert_ptr_null(mn_module_functional_call(net, t, both, 2, x));
+        refused(bad[i].error, bad[i].words);
+        ck_assert_ptr_eq(mn_module_get(net, "0.weight"), w);
+    }
+    ck_assert_ptr_null(mn_module_functional_call(net, t, NULL, 1, x));
+    refused(MN_ERR_ARGUMENT, "the list of replacements is NULL");
+    ck_assert_ptr_null(mn_module_functional_call(NULL, t, NULL, 0, x));
+    refused(MN_ERR_ARGUMENT, "the module is NULL");
+    ck_assert_ptr_null(mn_module_functional_call(net, t, NULL, 0, NULL));
+    refused(MN_ERR_ARGUMENT, "an input is NULL");
+    ck_assert_ptr_null(mn_module_functional_call(net, NULL, NULL, 0, x));
+    mn_module_free(net);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {products_agree_with_pytorch_and_have_no_graph,
@@ -425,6 +536,9 @@ int main(void)
                             what_a_function_does_not_depend_on_has_derivative_zero,
                             nothing_is_held_but_the_results,
                             mistakes_are_named,
-                            malloc_may_fail_anywhere};
+                            malloc_may_fail_anywhere,
+                            a_functional_call_uses_the_replacements_and_puts_the_own_tensors_back,
+                            a_tied_parameter_is_replaced_wherever_it_stands,
+                            a_functional_call_that_cannot_be_changes_nothing};
     return run_suite("functional", tests, sizeof tests / sizeof *tests);
 }

@@ -87,6 +87,15 @@ MN_API mn_module *mn_module_child(mn_module *m, const char *name);
  * counted once. */
 MN_API mn_error mn_module_set(mn_module *m, const char *name, mn_tensor *tensor);
 
+/* mn_module_forward on other tensors in the place of parameters and buffers, such as parameters that
+ * a gradient step on this tape computed (meta-learning): gradients flow into them. replacements: n
+ * names with tensors of the shape and dtype of what stands there; the rest of m keeps its own. A
+ * tied parameter is replaced wherever it stands. Nothing is changed by a call that fails, and m has
+ * its own tensors again when the call returns; while it runs, no other thread may use m. */
+MN_API mn_tensor *mn_module_functional_call(mn_module *m, mn_tape *t,
+                                            const mn_named_tensor *replacements, int n,
+                                            mn_tensor *x);
+
 /* Elements in all parameters, shared ones counted once; those that require grad. */
 MN_API int64_t mn_module_numel(mn_module *m);
 MN_API int64_t mn_module_numel_trainable(mn_module *m);
