@@ -666,19 +666,91 @@ END_TEST
 
 /* ---- the tape as text ---- */
 
-START_TEST(the_tape_prints_every_node_with_its_module)
+/* As snprintf: the whole length, whatever fits, always terminated. */
+static void formats(size_t (*format)(const mn_tape *, char *, size_t), const char *expected)
+{
+    char text[2000], small[10];
+    size_t length = format(t, text, sizeof text);
+    ck_assert_str_eq(text, expected);
+    ck_assert_uint_eq(length, strlen(text));
+    ck_assert_uint_eq(format(t, small, sizeof small), length);
+    ck_assert_uint_eq(strlen(small), sizeof small - 1);
+    ck_assert_uint_eq(format(t, NULL, 0), length);
+}
+
+static mn_tensor *square(mn_tape *tape, mn_tensor *const *in, int n, void *user)
+{
+    (void)n, (void)user;
+    mn_tensor *h = mn_exp(tape, in[0]);
+    return mn_mul(tape, h, h);
+}
+
+START_TEST(the_tape_prints_every_node_with_its_module_and_what_it_saves)
 {
     begin();
-    mn_module *net = mn_nn_sequential(mn_nn_linear(2, 3, NULL), mn_nn_relu(NULL));
+    mn_module *net = mn_nn_sequential(mn_nn_linear(2, 3, NULL), mn_nn_tanh());
+    mn_module_init(net, 1);
+    mn_tensor *y = mn_module_forward(net, t, mn_ones(t, MN_F32, 2, (int64_t[]){4, 2}));
+    y = mn_checkpoint(t, square, &y, 1, NULL);
+    formats(mn_tape_format,
+            "%0 leaf() -> f32[3, 2]\n"
+            "%1 leaf() -> f32[3]\n"
+            "%2 linear(-, %0, %1) -> f32[4, 3]  net.0  saves f32[4, 2], f32[3, 2]  64 bytes\n"
+            "%3 tanh(%2) -> f32[4, 3]  net.1  saves f32[4, 3]  64 bytes\n"
+            "%4 checkpoint()  saves f32[4, 3]\n" /* which tanh holds already */
+            "%5 exp(%3) -> f32[4, 3]  saves f32[4, 3] (dropped)\n"
+            "%6 mul(%5, %5) -> f32[4, 3]  saves f32[4, 3] (dropped), f32[4, 3] (dropped)\n"
+            "7 nodes save 128 bytes\n");
+    mn_backward(t, mn_sum(t, y));
+    char text[2000];
+    mn_tape_format(t, text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "%4 checkpoint()  freed\n"));
+    ck_assert_ptr_nonnull(strstr(text, "8 nodes save 0 bytes\n"));
+    mn_module_free(net);
+    end();
+    ck_assert_uint_eq(mn_tape_format(NULL, text, sizeof text), 0);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
+static const mn_op quoted_op = {.name = "a \"b\\\"", .backward = both_backward};
+
+START_TEST(the_tape_is_a_graph_for_graphviz)
+{
+    begin();
+    mn_module *net = mn_nn_sequential(mn_nn_sequential(mn_nn_linear(2, 3, NULL)), mn_nn_tanh());
     mn_module_init(net, 1);
     mn_module_forward(net, t, mn_ones(t, MN_F32, 2, (int64_t[]){4, 2}));
-    char text[600], small[10];
-    size_t length = mn_tape_format(t, text, sizeof text);
-    ck_assert_uint_eq(length, strlen(text));
-    ck_assert_ptr_nonnull(strstr(text, "%2 linear(-, %0, %1) -> f32[4, 3]  net.0"));
-    ck_assert_ptr_nonnull(strstr(text, "relu(%2) -> f32[4, 3]  net.1"));
-    ck_assert_uint_eq(mn_tape_format(t, small, sizeof small), length);
-    ck_assert_uint_eq(strlen(small), sizeof small - 1);
+    formats(mn_tape_format_dot,
+            "digraph tape {\n"
+            "    node [shape=box];\n"
+            "    n0 [label=\"leaf\\nf32[3, 2]\", shape=ellipse];\n"
+            "    n1 [label=\"leaf\\nf32[3]\", shape=ellipse];\n"
+            "    subgraph \"cluster_net\" { label=\"net\"; subgraph \"cluster_net.0\" { "
+            "label=\"net.0\"; subgraph \"cluster_net.0.0\" { label=\"net.0.0\"; n2 "
+            "[label=\"linear\\nf32[4, 3]\\nsaves 64 bytes\"]; } } }\n"
+            "    subgraph \"cluster_net\" { label=\"net\"; subgraph \"cluster_net.1\" { "
+            "label=\"net.1\"; n3 [label=\"tanh\\nf32[4, 3]\\nsaves 64 bytes\"]; } }\n"
+            "    n0 -> n2;\n"
+            "    n1 -> n2;\n"
+            "    n2 -> n3;\n"
+            "}\n");
+    mn_tape_reset(t);
+    mn_tensor *x = own(2, true), *out[2], *in[] = {x, x};
+    for (int k = 0; k < 2; k++) out[k] = mn_full(t, MN_F64, 0, NULL, 1);
+    ck_assert(mn_op_begin(t, &quoted_op, in, 2));
+    mn_op_record(t, &quoted_op, in, 2, out, 2);
+    mn_exp(t, mn_op_end(t, out[1]));
+    formats(mn_tape_format_dot, "digraph tape {\n"
+                                "    node [shape=box];\n"
+                                "    n0 [label=\"leaf\\nf64[]\", shape=ellipse];\n"
+                                "    n1 [label=\"a \\\"b\\\\\\\"\\nf64[]\\nf64[]\"];\n"
+                                "    n2 [label=\"exp\\nf64[]\\nsaves 64 bytes\"];\n"
+                                "    n0 -> n1;\n"
+                                "    n0 -> n1;\n"
+                                "    n1 -> n2 [label=\"1\"];\n"
+                                "}\n");
+    mn_release(x);
     mn_module_free(net);
     end();
 }
@@ -1191,7 +1263,8 @@ int main(void)
                             the_cap_refuses_what_exceeds_it_and_gives_cached_buffers_back_first,
                             prefilled_memory_serves_the_first_step,
                             freed_buffers_are_reused_across_sizes,
-                            the_tape_prints_every_node_with_its_module,
+                            the_tape_prints_every_node_with_its_module_and_what_it_saves,
+                            the_tape_is_a_graph_for_graphviz,
                             errors_name_module_op_and_shapes_also_in_the_backward_pass,
                             the_op_that_makes_the_first_nan_is_named,
                             the_gradient_that_makes_the_first_nan_is_named,

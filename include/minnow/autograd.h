@@ -74,9 +74,16 @@ typedef struct mn_tape_usage {
 
 MN_API mn_tape_usage mn_tape_stats(const mn_tape *t);
 
-/* One line a node, in execution order: number, module path, op, where its inputs come from, output
- * shapes, what is saved. Fills the buffer as snprintf does and returns the whole length. */
+/* One line a node, in execution order: number, op, where its inputs come from, output shapes, module
+ * path, what is saved, in the order of mn_saved, and the bytes of that; then the totals. A buffer
+ * of the tape is counted with the first node that holds it, tensors of yours are not. Fills the
+ * buffer as snprintf does and returns the whole length. */
 MN_API size_t mn_tape_format(const mn_tape *t, char *buffer, size_t size);
+
+/* The same as a graph in Graphviz's language, for `dot -Tsvg`: a box for each node with its op,
+ * output shapes and saved bytes, ellipses for leaves, frames for modules, arrows along the forward
+ * pass. */
+MN_API size_t mn_tape_format_dot(const mn_tape *t, char *buffer, size_t size);
 
 /* ---- scopes ---- */
 

@@ -18,6 +18,7 @@ typedef struct mni_storage {
     _Atomic int refs;
     uint32_t version; /* bumped by every write */
     bool leaf;        /* a tensor over it requires grad and was not computed */
+    bool counted;     /* scratch mark of describe.c */
     /* Name of the op that wrote in place, for messages; NULL: a user's write. */
     const char *last_writer;
     /* The last write whose result carries a gradient: its version, its step, its op. Within that step
