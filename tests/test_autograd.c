@@ -138,6 +138,27 @@ START_TEST(backward_takes_several_outputs_and_cotangents)
 }
 END_TEST
 
+START_TEST(roots_may_be_repeated_and_lie_on_each_others_way)
+{
+    begin();
+    mn_tensor *x = own(3, true), *h = mn_mul(t, x, x), *y = mn_mul(t, h, x), *g[3];
+    mn_tensor *roots[] = {y, h, h}, *in[] = {h, x, y};
+    mn_tensor *v[] = {mn_scalar(t, MN_F64, 2), mn_scalar(t, MN_F64, 10), mn_scalar(t, MN_F64, 100)};
+    mn_backward_opts o = {.cotangents = v, .retain_graph = true};
+    ck_assert_int_eq((int)mn_backward_from(t, roots, 3, &o), MN_OK);
+    ck_assert_double_eq(grad_of(x), 2 * 27 + 110 * 6);
+    ck_assert_int_eq((int)mn_grad(t, roots, 2, in, 3, g, &(mn_grad_opts){.retain_graph = true}),
+                     MN_OK);
+    ck_assert_double_eq(mn_tensor_item(g[0]), 4);
+    ck_assert_double_eq(mn_tensor_item(g[1]), 33);
+    ck_assert_double_eq(mn_tensor_item(g[2]), 1);
+    ck_assert_int_eq((int)mn_grad(t, &x, 1, &x, 1, g, NULL), MN_OK);
+    ck_assert_double_eq(mn_tensor_item(g[0]), 1);
+    mn_release(x);
+    end();
+}
+END_TEST
+
 START_TEST(several_passes_share_one_tape_and_cost_only_what_they_touch)
 {
     begin();
@@ -415,6 +436,48 @@ START_TEST(hooks_replace_gradients_and_fire_after_accumulation)
     mn_register_hook(t, x, NULL, NULL);
     refused(MN_ERR_ARGUMENT, "hook is NULL");
     ck_assert_int_eq((int)mn_register_post_accumulate_hook(NULL, note, NULL), MN_ERR_ARGUMENT);
+    mn_release(x);
+    end();
+}
+END_TEST
+
+typedef struct seen {
+    double factor, value;
+    int calls;
+} seen;
+
+static mn_tensor *times_factor(mn_tape *tape, mn_tensor *grad, void *user)
+{
+    seen *s = user;
+    s->value = mn_tensor_item(grad);
+    s->calls++;
+    return mn_mul_scalar(tape, grad, s->factor);
+}
+
+START_TEST(hooks_run_in_order_and_what_is_retained_is_what_they_return)
+{
+    begin();
+    mn_tensor *x = own(3, true), *h = mn_mul(t, x, x), *y = mn_mul_scalar(t, h, 7), *g;
+    seen a = {.factor = 2}, b = {.factor = 3};
+    double after = 0;
+    mn_retain_grad(t, h); /* earlier than the hooks, and seen after them all the same */
+    mn_register_hook(t, h, times_factor, &a);
+    mn_register_hook(t, h, times_factor, &b);
+    mn_register_post_accumulate_hook(x, note, &after);
+    ck_assert_int_eq((int)mn_grad(t, &y, 1, &x, 1, &g, &(mn_grad_opts){.retain_graph = true}),
+                     MN_OK);
+    ck_assert_double_eq(mn_tensor_item(g), 252);
+    ck_assert(a.value == 7 && b.value == 14);
+    ck_assert_ptr_null(mn_tensor_grad(h)); /* mn_grad touches no gradient */
+    ck_assert_double_eq(after, 0);
+    ck_assert_int_eq((int)mn_backward(t, y), MN_OK);
+    ck_assert_double_eq(grad_of(h), 42);
+    ck_assert_double_eq(grad_of(x), 252);
+    ck_assert_double_eq(after, 252);
+    ck_assert(a.calls == 2 && b.calls == 2);
+    mn_register_hook(t, mn_detach(t, h), times_factor, &a);
+    refused(MN_ERR_ARGUMENT, "does not require grad");
+    mn_remove_hooks(x);
     mn_release(x);
     end();
 }
@@ -806,6 +869,7 @@ START_TEST(the_op_that_makes_the_first_nan_is_named)
     ck_assert_ptr_nonnull(mn_mul_scalar(t, mn_sub(t, odd, odd), 0));
     ck_assert_ptr_nonnull(mn_relu_(t, odd));
     ck_assert_ptr_nonnull(mn_full(t, MN_F64, 0, NULL, (double)INFINITY));
+    ck_assert_ptr_nonnull(mn_pad(t, x, (int64_t[]){1, 1}, 2, MN_PAD_CONSTANT, (double)-INFINITY));
     static const mn_op fills = {.name = "fills", .flags = MN_OP_FILLS};
     static const mn_op spoils = {.name = "spoils_"};
     const mn_op *ops[] = {&fills, &spoils};
@@ -1070,6 +1134,35 @@ START_TEST(a_gradient_that_is_absent_or_freed_is_refused)
 }
 END_TEST
 
+START_TEST(views_share_one_version_and_writes_without_recording_may_change_a_leaf)
+{
+    begin();
+    mn_tensor *x = mn_tensor_ones(MN_F64, 1, (int64_t[]){4});
+    mn_tensor_set_requires_grad(x, true);
+    mn_tensor *v = mn_reshape(t, x, 2, (int64_t[]){2, 2}), *d = mn_detach(t, v);
+    uint32_t version = mn_tensor_version(x);
+    ck_assert_uint_eq(mn_tensor_version(v), version);
+    ck_assert_ptr_null(mn_relu_(t, x));
+    refused(MN_ERR_STATE, "leaf that requires grad");
+    ck_assert_ptr_null(mn_relu_(t, v));
+    refused(MN_ERR_STATE, "leaf that requires grad");
+    ck_assert_uint_eq(mn_tensor_version(x), version);
+    mn_relu_(t, d); /* of a detached view: nothing to record */
+    ck_assert_uint_eq(mn_tensor_version(x), version + 1);
+    mn_scope s = mn_scope_begin(t, MN_NO_GRAD);
+    mn_relu_(t, x);
+    mn_scope enabled = mn_scope_begin(t, MN_ENABLE_GRAD);
+    mn_tensor *y = mn_sum(t, mn_mul_scalar(t, x, 2));
+    mn_scope_end(t, enabled, &y, 1);
+    mn_scope_end(t, s, &y, 1);
+    ck_assert_uint_eq(mn_tensor_version(d), version + 2);
+    ck_assert_int_eq((int)mn_backward(t, y), MN_OK); /* recorded inside MN_NO_GRAD */
+    ck_assert_double_eq(mn_tensor_get(mn_tensor_grad(x), (int64_t[]){3}), 2);
+    mn_release(x);
+    end();
+}
+END_TEST
+
 START_TEST(detach_checks_what_it_is_given)
 {
     begin();
@@ -1240,6 +1333,7 @@ int main(void)
                             a_value_used_many_times_gets_the_sum_of_its_contributions,
                             shared_contributions_are_not_summed_over_each_other,
                             backward_takes_several_outputs_and_cotangents,
+                            roots_may_be_repeated_and_lie_on_each_others_way,
                             several_passes_share_one_tape_and_cost_only_what_they_touch,
                             several_grads_share_one_tape_and_cost_only_what_they_touch,
                             inputs_that_need_no_gradient_get_none,
@@ -1251,6 +1345,7 @@ int main(void)
                             each_output_of_an_op_may_be_used_or_not,
                             a_gradient_of_the_wrong_shape_is_named_and_marks_what_was_touched,
                             hooks_replace_gradients_and_fire_after_accumulation,
+                            hooks_run_in_order_and_what_is_retained_is_what_they_return,
                             retained_gradients_of_results_can_be_read_until_the_reset,
                             a_temporary_can_be_a_leaf_of_its_step,
                             what_an_op_refuses_names_the_reason,
@@ -1277,6 +1372,7 @@ int main(void)
                             grad_leaves_the_graph_above_its_inputs_to_others,
                             stale_scopes_are_refused,
                             a_gradient_that_is_absent_or_freed_is_refused,
+                            views_share_one_version_and_writes_without_recording_may_change_a_leaf,
                             detach_checks_what_it_is_given,
                             only_leaves_and_their_views_are_safe_from_overwriting,
                             a_plain_handle_does_not_lose_the_gradient_of_what_was_written_into_it,

@@ -167,8 +167,9 @@ MN_API mn_tensor *mn_checkpoint(mn_tape *t, mn_function f, mn_tensor *const *in,
 /* Whether a checkpoint is running its function again. */
 MN_API bool mn_tape_recomputing(const mn_tape *t);
 
-/* Asks the next backward to keep the gradient of the intermediate result x; mn_tensor_grad(x) reads
- * it until the reset. */
+/* Asks mn_backward to keep (and, in further passes, to accumulate) the gradient of the intermediate
+ * result x, as its hooks leave it; mn_tensor_grad(x) reads it until the reset. mn_grad keeps
+ * nothing. */
 MN_API mn_error mn_retain_grad(mn_tape *t, mn_tensor *x);
 
 /* Runs when the gradient of x is complete, before it is used or accumulated; returns the gradient

@@ -94,7 +94,7 @@ static void pad_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor
     for (int i = 0; i < p.n; i++) p.pads[i] = -p.pads[i];
     gx[0] = mn_pad(t, gy[0], p.pads, p.n, MN_PAD_CONSTANT, 0);
 }
-static const mn_op pad_op = {.name = "pad", .backward = pad_backward};
+static const mn_op pad_op = {.name = "pad", .backward = pad_backward, .flags = MN_OP_FILLS};
 
 static bool holds(mn_dtype dtype, double value)
 {
