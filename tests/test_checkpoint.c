@@ -2,6 +2,7 @@
  * tests/test_checkpoint.c: a checkpoint changes memory and time, never a bit of the numbers: every test runs a
  * function with and without it and compares.
  */
+#include "rows/rows.h"
 #include "support.h"
 #include <minnow/minnow.h>
 #include <string.h>
@@ -437,6 +438,78 @@ START_TEST(a_module_may_checkpoint_its_child_and_steady_steps_allocate_nothing)
 }
 END_TEST
 
+/* ---- every op ---- */
+
+/* Output k of a case, as a function of its inputs; whatever the op saves was made inside. */
+typedef struct one_op {
+    const op_row *row;
+    const fixture_case *f;
+    int k;
+} one_op;
+
+static mn_tensor *run_op(mn_tape *tape, mn_tensor *const *in, int n, void *user)
+{
+    const one_op *o = user;
+    mn_tensor *own[FIXTURE_INPUTS];
+    for (int i = 0; i < n; i++) own[i] = mn_clone(tape, in[i]);
+    call c = row_call(o->f, tape, own);
+    row_run(o->row, &c);
+    return mn_clone(tape, c.out[o->k]);
+}
+
+/* Fills g with y and its gradients, and with theirs; NULL where there are none. */
+static void gradients(mn_tensor *y, mn_tensor *const *in, int n, mn_tensor **g)
+{
+    mn_tensor *from[FIXTURE_INPUTS], *first[FIXTURE_INPUTS], *second[FIXTURE_INPUTS];
+    int n_from = 0;
+    for (int i = 0; i < n; i++)
+        if (mn_tensor_requires_grad(in[i])) from[n_from++] = in[i];
+    *g++ = y;
+    if (!y || !mn_tensor_requires_grad(y)) return;
+    mn_rng rng = mn_rng_make(1, 1);
+    mn_tensor *v = mn_rand_like(t, y, &rng), *sum = mn_scalar(t, MN_F64, 0);
+    mn_grad_opts o = {.cotangents = &v, .create_graph = true, .allow_unused = true};
+    mn_grad(t, &y, 1, from, n_from, first, &o);
+    for (int i = 0; i < n_from; i++)
+        if ((*g++ = first[i])) {
+            mn_tensor *squares = mn_sum(t, mn_mul(t, first[i], first[i]));
+            sum = mn_add(t, sum, mn_to(t, squares, MN_F64));
+        }
+    if (!sum || !mn_tensor_requires_grad(sum)) return;
+    mn_grad(t, &sum, 1, from, n_from, second, &(mn_grad_opts){.allow_unused = true});
+    for (int i = 0; i < n_from; i++) *g++ = second[i];
+}
+
+static void check_op(one_op *o)
+{
+    enum { ALL = 1 + 2 * FIXTURE_INPUTS };
+    begin();
+    mn_tensor *in[FIXTURE_INPUTS], *g[2][ALL] = {{0}};
+    const int n = o->f->n_in;
+    for (int i = 0; i < n; i++) in[i] = fixture_input(o->f, i);
+    for (int checkpointed = 0; checkpointed < 2; checkpointed++)
+        gradients(run(checkpointed, run_op, in, n, o), in, n, g[checkpointed]);
+    ck_assert_msg(mn_tape_error(t) == MN_OK, "%s: %s", o->f->path, mn_tape_message(t));
+    for (int i = 0; i < ALL; i++) {
+        ck_assert_msg(!g[0][i] == !g[1][i], "%s", o->f->path);
+        if (g[0][i]) same_bits(mn_contiguous(t, g[0][i]), mn_contiguous(t, g[1][i]));
+    }
+    for (int i = 0; i < n; i++) mn_release(in[i]);
+    end();
+}
+
+START_TEST(every_op_can_be_run_again)
+{
+    fixture ops = {0};
+    rows_read(&ops);
+    for (const fixture_case *f = ops.cases; f < ops.cases + ops.n; f++)
+        for (int k = 0; k < f->n_out && !f->refused; k++)
+            if (f->n_in) check_op(&(one_op){row_find(f->op), f, k});
+    ck_assert_int_gt(ops.n, 0);
+    fixture_free(&ops);
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 typedef enum change { SAME, OPS, FEWER, MORE, SHAPES, DRAWS, VALUES, LEAF, CHANGES } change;
@@ -602,6 +675,7 @@ int main(void)
                             what_was_dropped_can_be_asked_for_before_the_backward_pass,
                             without_recording_it_is_the_function,
                             a_module_may_checkpoint_its_child_and_steady_steps_allocate_nothing,
+                            every_op_can_be_run_again,
                             a_function_that_changes_is_noticed,
                             what_was_overwritten_meanwhile_is_noticed,
                             what_a_checkpoint_refuses_names_the_reason,
