@@ -61,8 +61,8 @@ void mni_max(mni_team *team, const mn_tensor *x, int dim, mn_tensor *value, mn_t
 typedef enum mni_folding {
     MNI_SUM,
     MNI_PRODUCT, /* not of u8 or bool */
-    MNI_LARGEST, /* floating; NaN wins; of nothing: -infinity */
-    MNI_SMALLEST /* floating; NaN wins; of nothing: infinity */
+    MNI_LARGEST, /* NaN wins; of nothing: the smallest number there is */
+    MNI_SMALLEST /* NaN wins; of nothing: the largest */
 } mni_folding;
 
 /* What is put together instead of x[i]: f(x[i] - minus[o]), o the output that x[i] goes to. */
@@ -130,6 +130,42 @@ void mni_permutation(mni_team *team, mn_tensor *x, mn_rng at);
  * 0 ? x[i] / a : x[i]. slopes may be NULL. */
 void mni_rrelu(mni_team *team, const mn_tensor *x, double low, double high, bool divisor, mn_rng at,
                mn_tensor *y, mn_tensor *slopes);
+
+/* ---- order ---- */
+
+/* index <- the first position along dim at which x has `value`, which must be there, or a NaN; value
+ * <- that element (so a -0 that was the first of several zeros). Both contiguous, in the order of
+ * the other dimensions. x has elements. */
+void mni_first(mni_team *team, const mn_tensor *x, int dim, mn_tensor *value, mn_tensor *index);
+
+/* The first k elements along dim in ascending (or descending) order, and their positions: value (may
+ * be NULL) and index, contiguous, have x's shape with k along dim. Equal ones stay in their order;
+ * NaN is the largest, -0 equals 0. scratch: mni_sort_scratch bytes. */
+int64_t mni_sort_scratch(const mn_tensor *x, int dim, int64_t k);
+void mni_sort(mni_team *team, const mn_tensor *x, int dim, int64_t k, bool descending,
+              mn_tensor *scratch, mn_tensor *value, mn_tensor *index);
+
+/* ---- indexing ---- */
+
+/* Whether low <= i < high for every element i of index (i64). */
+bool mni_index_fits(mni_team *team, const mn_tensor *index, int64_t low, int64_t high);
+
+/* index (i64, any strides) holds positions along dim of one tensor and has the shape of the other: of
+ * y in a gather, of x (which may be larger, or have strides of 0) in a scatter. In dimensions other
+ * than dim the first one is not smaller. `skip` (-1: none) is a position that does not count.
+ *   gather:   y[.., i, ..] <- x[.., index[.., i, ..], ..], 0 where skipped; y contiguous
+ *   scatter:  y[.., index[.., i, ..], ..] <- x[.., i, ..] or, with `add`, += it unless skipped; in
+ *             the order of i, so that of equal positions the last stays, and sums have the same
+ *             bits always */
+void mni_gather(mni_team *team, const mn_tensor *x, int dim, const mn_tensor *index, int64_t skip,
+                mn_tensor *y);
+void mni_scatter(mni_team *team, const mn_tensor *x, int dim, const mn_tensor *index, int64_t skip,
+                 bool add, mn_tensor *y);
+
+/* The positions in row-major order at which mask (contiguous bool) is true: how many; the first n of
+ * them into `at`. */
+int64_t mni_count(const mn_tensor *mask);
+void mni_positions(const mn_tensor *mask, int64_t n, int64_t *at);
 
 /* ---- products ---- */
 

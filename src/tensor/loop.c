@@ -99,3 +99,46 @@ void mni_loop_range(const mni_loop *l, int64_t begin, int64_t end, char *const *
         }
     }
 }
+
+int mni_loop_longest(const mni_loop *l, int operand)
+{
+    int longest = -1;
+    for (int d = 0; d < l->ndim; d++)
+        if (l->stride[operand][d] != 0 && (longest < 0 || l->shape[d] > l->shape[longest]))
+            longest = d;
+    return longest;
+}
+
+typedef struct loop_job {
+    const mni_loop *loop;
+    int cut;
+    char *const *data;
+    mni_run_fn fn;
+    void *arg;
+} loop_job;
+
+static void loop_piece(void *arg, int64_t begin, int64_t end)
+{
+    const loop_job *job = arg;
+    mni_loop l = *job->loop;
+    char *at[MNI_OPERANDS];
+    for (int o = 0; o < l.operands; o++)
+        at[o] = job->data[o] + begin * l.stride[o][job->cut] * l.size[o];
+    l.n = l.n / l.shape[job->cut] * (end - begin);
+    l.shape[job->cut] = end - begin;
+    mni_loop_range(&l, 0, l.n, at, job->fn, job->arg);
+}
+
+void mni_loop_team(mni_team *team, const mni_loop *l, int cut, char *const *data, mni_run_fn fn,
+                   void *arg)
+{
+    if (l->n == 0) return;
+    if (cut < 0 || l->n <= MNI_SERIAL || mni_team_size(team) == 1) {
+        mni_loop_range(l, 0, l->n, data, fn, arg);
+        return;
+    }
+    loop_job job = {l, cut, data, fn, arg};
+    const int64_t least = cut == l->ndim - 1 ? 64 : 1; /* runs do not become too short */
+    const int64_t grain = MNI_GRAIN / (l->n / l->shape[cut]);
+    mni_team_range(team, l->shape[cut], grain > least ? grain : least, loop_piece, &job);
+}

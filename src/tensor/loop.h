@@ -38,4 +38,12 @@ int64_t mni_loop_offset(const mni_loop *l, int operand, int64_t i);
 void mni_loop_range(const mni_loop *l, int64_t begin, int64_t end, char *const *data, mni_run_fn fn,
                     void *arg);
 
+/* The longest dimension along which an operand moves; -1: there is none. */
+int mni_loop_longest(const mni_loop *l, int operand);
+
+/* Runs fn over all elements, cut along dimension `cut` (-1: not at all) where that pays: only for an
+ * fn whose results do not depend on where. */
+void mni_loop_team(mni_team *team, const mni_loop *l, int cut, char *const *data, mni_run_fn fn,
+                   void *arg);
+
 #endif

@@ -62,18 +62,22 @@ FOLD_FN(product, i64, int64_t, 1, (int64_t)((uint64_t)a *(uint64_t)b)) /* it wra
 #define SMALLER ((b < a) | (b != b)) ? b : a
 FOLD_FN(max, f32, float, -INFINITY, LARGER)
 FOLD_FN(max, f64, double, -INFINITY, LARGER)
+FOLD_FN(max, i64, int64_t, INT64_MIN, LARGER)
+FOLD_FN(max, u8, uint8_t, 0, LARGER) /* and bool, a byte of 0 or 1 */
 FOLD_FN(min, f32, float, INFINITY, SMALLER)
 FOLD_FN(min, f64, double, INFINITY, SMALLER)
+FOLD_FN(min, i64, int64_t, INT64_MAX, SMALLER)
+FOLD_FN(min, u8, uint8_t, UINT8_MAX, SMALLER)
 
 /* By the elements' type. */
 static const mni_sum_fn fold_fn[][MNI_DTYPES] = {
     [MNI_PRODUCT] = {product_f32, product_f64, product_i64},
-    [MNI_LARGEST] = {max_f32, max_f64},
-    [MNI_SMALLEST] = {min_f32, min_f64}};
+    [MNI_LARGEST] = {max_f32, max_f64, max_i64, max_u8, max_u8},
+    [MNI_SMALLEST] = {min_f32, min_f64, min_i64, min_u8, min_u8}};
 static const mni_sum_end_fn fold_end_fn[][MNI_DTYPES] = {
     [MNI_PRODUCT] = {product_end_f32, product_end_f64, product_end_i64},
-    [MNI_LARGEST] = {max_end_f32, max_end_f64},
-    [MNI_SMALLEST] = {min_end_f32, min_end_f64}};
+    [MNI_LARGEST] = {max_end_f32, max_end_f64, max_end_i64, max_end_u8, max_end_u8},
+    [MNI_SMALLEST] = {min_end_f32, min_end_f64, min_end_i64, min_end_u8, min_end_u8}};
 
 /* ---- any of them over any dimensions ---- */
 

@@ -34,6 +34,7 @@ typedef struct mni_cascade {
         _Alignas(64) float f32[MNI_SUM_LEVELS][MNI_SUM_LANES];
         double f64[MNI_SUM_LEVELS][MNI_SUM_LANES];
         int64_t i64[MNI_SUM_LEVELS][MNI_SUM_LANES];
+        uint8_t u8[MNI_SUM_LEVELS][MNI_SUM_LANES]; /* of extremes, not of sums */
     } level;
 } mni_cascade;
 
