@@ -17,6 +17,7 @@
 
 #include <minnow/ops/activation.h>
 #include <minnow/ops/create.h>
+#include <minnow/ops/index.h>
 #include <minnow/ops/linalg.h>
 #include <minnow/ops/loss.h>
 #include <minnow/ops/pointwise.h>

@@ -88,8 +88,9 @@ static mn_tensor *scattered(mn_tape *t, mn_node *n, mn_tensor *gy, mn_tensor *ta
     const loss_shape *s = mn_saved_data(n);
     mn_tensor *g = mn_neg(t, gy);
     if (s->reduction == MN_REDUCE_MEAN) g = mn_div_scalar(t, g, (double)s->count);
-    if (s->reduction != MN_REDUCE_NONE) g = mn_expand(t, g, 1, &s->count);
-    return mni_place(t, g, target, 1, s->classes);
+    const int64_t column[] = {s->count, 1}, shape[] = {s->count, s->classes};
+    g = s->reduction == MN_REDUCE_NONE ? mn_reshape(t, g, 2, column) : mn_expand(t, g, 2, column);
+    return mni_place(t, g, mn_reshape(t, target, 2, column), 1, 2, shape, -1);
 }
 
 static void nll_loss_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)

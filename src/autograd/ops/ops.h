@@ -97,11 +97,13 @@ mn_tensor *mni_scalar(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, 
 
 /* ---- ops of gradients ---- */
 
-/* index, i64 and contiguous, has the shape of the result of pick. pick: y[o, i] = x[o, index[o,
- * i], i], dimension dim dropped. place, its gradient: zeros with x[o, index[o, i], i] = g[o, i];
- * dimension dim comes back with `size`. */
-mn_tensor *mni_pick(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim);
-mn_tensor *mni_place(mn_tape *t, mn_tensor *g, mn_tensor *index, int dim, int64_t size);
+/* index: i64, of the shape of the smaller one, its positions within the other. pick: y[.., i, ..] =
+ * x[.., index[.., i, ..], ..], along dim. place, its gradient: zeros of that shape with g[.., i, ..]
+ * added at [.., index[.., i, ..], ..]. skip: a position where pick gives 0 and place adds nothing;
+ * -1: none. */
+mn_tensor *mni_pick(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim, int64_t skip);
+mn_tensor *mni_place(mn_tape *t, mn_tensor *g, mn_tensor *index, int dim, int ndim,
+                     const int64_t *shape, int64_t skip);
 
 /* The gradient of the product along dim: gy, with size 1 there, turned into x's. */
 mn_tensor *mni_prod_gradient(mn_tape *t, mn_tensor *x, mn_tensor *gy, int dim);

@@ -489,7 +489,8 @@ static void max_dim_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_te
     mn_tensor *index = mn_saved(n, 0);
     if (!index) return;
     mn_tensor *g = mn_reshape(t, gy[0], index->ndim, index->shape);
-    gx[0] = mni_place(t, g, index, dim, shape[dim]);
+    gx[0] =
+        mni_place(t, mn_unsqueeze(t, g, dim), mn_unsqueeze(t, index, dim), dim, ndim, shape, -1);
 }
 static const mn_op max_dim_op = {.name = "max_dim", .backward = max_dim_backward};
 
