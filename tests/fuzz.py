@@ -457,6 +457,65 @@ def expands(x, y):
     return y.dim() >= x.dim() and all(m in (1, n) for m, n in zip(reversed(x.shape), reversed(y.shape)))
 
 
+def topk(c):
+    x = c.distinct(dims=1)
+    d = c.dim(x)
+    return [x], (c.int(0, c.size(x, d)), d, c.flag())
+
+
+def positions(c, fits):
+    """A float tensor x, an i64 tensor and a dimension of x for which fits(x, index, dim) and all are inside."""
+    x = c.float(dims=1)
+    shape = c.of(x).shape
+    d = c.int(0, len(shape) - 1)
+
+    def good(i):
+        return (i.dtype == torch.int64 and fits(shape, i.shape, d)
+                and (not i.numel() or (int(i.min()) >= 0 and int(i.max()) < shape[d])))
+    return x, c.any(good), d
+
+
+def smaller(x, i, d):
+    return len(i) == len(x) and all(k == d or i[k] <= x[k] for k in range(len(x)))
+
+
+def at_vector(c):
+    x, index, d = positions(c, lambda x, i, d: len(i) == 1)
+    return [x, index], (d,)
+
+
+def at_each(c):
+    x, index, d = positions(c, smaller)
+    return [x, index], (d,)
+
+
+def at_stretched(c):
+    x, index, d = positions(c, lambda x, i, d: len(i) == len(x) and
+                            all(k == d or i[k] == x[k] or 1 in (i[k], x[k]) for k in range(len(x))))
+    return [x, index], (d,)
+
+
+def at_each_from(c):
+    x, index, d = positions(c, smaller)
+    return [x, index, c.any(lambda y: y.dtype == c.p.dtype and y.shape == c.of(index).shape)], (d,)
+
+
+def at_vector_from(c):
+    x, index, d = positions(c, lambda x, i, d: len(i) == 1)
+    shape = [c.of(index).numel() if k == d else n for k, n in enumerate(c.of(x).shape)]
+    return [x, index, c.any(lambda y: y.dtype == c.p.dtype and list(y.shape) == shape)], (d,)
+
+
+def masked(c):
+    x = c.float()
+    return [x, c.any(lambda m: m.dtype == torch.bool and c.broadcasts(c.of(x).shape, m.shape))], ()
+
+
+def embedding(c):
+    w, index, _ = positions(c, lambda x, i, d: len(x) == 2 and d == 0)
+    return [index, w], ()
+
+
 # op -> how it is used: Chooser -> (tensors, arguments)
 OPS = {
     "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
@@ -501,8 +560,16 @@ OPS = {
     "logsumexp": plain(), "logsumexp_dim": over_dims(),
     "any": plain(), "any_dim": over_dims(), "all": plain(), "all_dim": over_dims(),
     "count_nonzero": plain(), "count_nonzero_dim": over_dims(),
-    "max": lambda c: ([c.distinct()], ()), "max_dim": along_kept(Chooser.distinct),
-    "argmax": lambda c: ([c.distinct()], ()), "argmax_dim": along_kept(Chooser.distinct),
+    "max": lambda c: ([c.distinct()], ()), "min": lambda c: ([c.distinct()], ()),
+    "amax": over_dims(Chooser.distinct), "amin": over_dims(Chooser.distinct),
+    "max_dim": along_kept(Chooser.distinct), "min_dim": along_kept(Chooser.distinct),
+    "argmax": lambda c: ([c.distinct()], ()), "argmin": lambda c: ([c.distinct()], ()),
+    "argmax_dim": along_kept(Chooser.distinct), "argmin_dim": along_kept(Chooser.distinct),
+    "sort": along_kept(Chooser.distinct), "argsort": along_kept(Chooser.distinct), "topk": topk,
+    "index_select": at_vector, "gather": at_each, "take_along_dim": at_stretched, "masked_select": masked,
+    "nonzero": lambda c: ([c.float(away=0.1)], ()), "embedding": embedding,
+    "scatter_scalar": lambda c: (lambda x, a: (x, (*a, c.number())))(*at_each(c)),
+    "scatter": at_each_from, "scatter_add": at_each_from, "index_add": at_vector_from,
     "reshape": reshape, "flatten": flatten, "transpose": transpose, "permute": permute, "expand": expand,
     "narrow": narrow, "unflatten": unflatten, "squeeze": lambda c: ([c.any()], ()),
     "squeeze_dim": lambda c: (lambda x: ([x], (c.dim(x),)))(c.any(lambda y: y.dim() > 0)),

@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "src" / "autograd" / "ops"
 # Suites and their cases, the quickest to notice first.
 SUITES = {"test_gradients": ["first", "fused", "second", "third"], "test_pytorch": ["ops"],
-          "test_ops": ["ops"], "test_rrelu": ["rrelu"]}
+          "test_ops": ["ops"], "test_order": ["order"], "test_rrelu": ["rrelu"]}
 TIMEOUT = 120  # seconds a suite may take; a mutant that hangs is dead
 SIGNATURE = re.compile(r"^static [^;{}=#]*?\b(\w+)\(([^;{}]*)\)\n\{\n(.*?)^\}\n", re.M | re.S)
 
@@ -77,7 +77,7 @@ TOKENS = [
     ("!= MN_REDUCE_NONE", "== MN_REDUCE_NONE"), ("mn_saved(n, 0)", "mn_saved(n, 1)"),
     ("mn_saved(n, 1)", "mn_saved(n, 0)"), ("{true, false}", "{false, true}"),
     ("!d->recompute", "d->recompute"), ("r->leaky ?", "!r->leaky ?"),
-    ("&r->slope", "&(double){0.5}"),
+    ("&r->slope", "&(double){0.5}"), ("a->skip", "-1"), ("r->all &&", "false &&"),
 ]
 
 

@@ -20,6 +20,7 @@
 #include <minnow/ops/index.h>
 #include <minnow/ops/linalg.h>
 #include <minnow/ops/loss.h>
+#include <minnow/ops/order.h>
 #include <minnow/ops/pointwise.h>
 #include <minnow/ops/reduce.h>
 #include <minnow/ops/shape.h>

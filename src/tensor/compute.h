@@ -52,10 +52,6 @@ const mn_tensor *mni_number_of(mni_number *n, mn_dtype dtype, double value);
 void mni_sum(mni_team *team, const mn_tensor *x, const bool *reduced, mn_tensor *y,
              bool accumulate);
 
-/* Along dimension dim of x: value and position of the first maximum (either may be NULL), NaN
- * largest. Both outputs contiguous, in the order of the dimensions that stay. size(dim) > 0. */
-void mni_max(mni_team *team, const mn_tensor *x, int dim, mn_tensor *value, mn_tensor *index);
-
 /* ---- other reductions and scans; `reduced` and y as for mni_sum ---- */
 
 typedef enum mni_folding {

@@ -1,5 +1,5 @@
 /*
- * tensor/reduce.c: sums, products and extremes over any dimensions, and the maximum along one.
+ * tensor/reduce.c: sums, products and extremes over any dimensions.
  *
  * The outputs are taken in groups, each with lanes (for sums: cascades) of its own. Where the
  * outputs of a group lie side by side (column sums), its columns are up to 64 outputs and its rows
@@ -285,85 +285,4 @@ void mni_fold(mni_team *team, mni_folding how, const mni_term *term, const mn_te
               const bool *reduced, mn_tensor *y)
 {
     fold(team, how, term, x, reduced, y, false);
-}
-
-/* ---- maximum ---- */
-
-#define ARGMAX_FN(id, type)                                                                        \
-    static int64_t argmax_##id(int64_t n, const type *x, int64_t s)                                \
-    {                                                                                              \
-        int64_t best = 0;                                                                          \
-        type max = x[0];                                                                           \
-        for (int64_t i = 1; i < n && max == max; i++) {                                            \
-            const type v = x[i * s];                                                               \
-            if (v <= max) continue; /* not taken for NaN, which is then the maximum */             \
-            max = v;                                                                               \
-            best = i;                                                                              \
-        }                                                                                          \
-        return best;                                                                               \
-    }
-
-ARGMAX_FN(f32, float)
-ARGMAX_FN(f64, double)
-ARGMAX_FN(i64, int64_t)
-ARGMAX_FN(u8, uint8_t)
-
-typedef struct max_job {
-    mni_loop kept; /* operand 0: x */
-    mn_dtype dtype;
-    size_t size; /* of an element */
-    int64_t n, stride;
-    char *x;
-    char *value; /* or NULL */
-    int64_t *index;
-} max_job;
-
-static int64_t argmax(const max_job *job, const void *x)
-{
-    switch (job->dtype) {
-    case MN_F32:
-        return argmax_f32(job->n, x, job->stride);
-    case MN_F64:
-        return argmax_f64(job->n, x, job->stride);
-    case MN_I64:
-        return argmax_i64(job->n, x, job->stride);
-    case MN_U8:
-    case MN_BOOL:
-        break;
-    }
-    return argmax_u8(job->n, x, job->stride); /* a bool is a byte, 0 or 1 */
-}
-
-static void max_range(void *arg, int64_t begin, int64_t end)
-{
-    max_job *job = arg;
-    const int64_t step = job->stride * (int64_t)job->size;
-    for (int64_t i = begin; i < end; i++) {
-        const char *x = job->x + mni_loop_offset(&job->kept, 0, i);
-        const int64_t best = argmax(job, x);
-        if (job->index) job->index[i] = best;
-        if (job->value) memcpy(job->value + i * (int64_t)job->size, x + best * step, job->size);
-    }
-}
-
-void mni_max(mni_team *team, const mn_tensor *x, int dim, mn_tensor *value, mn_tensor *index)
-{
-    max_job job = {.dtype = (mn_dtype)x->dtype, .x = x->data};
-    job.size = mn_dtype_size(job.dtype);
-    job.n = x->ndim > 0 ? x->shape[dim] : 1;
-    job.stride = x->ndim > 0 ? x->strides[dim] : 1;
-    job.value = value ? value->data : NULL;
-    job.index = index ? (int64_t *)(void *)index->data : NULL;
-    job.kept.operands = 1;
-    job.kept.size[0] = (int64_t)job.size;
-    for (int d = 0; d < x->ndim; d++)
-        if (d != dim) mni_loop_add(&job.kept, x->shape[d], &x->strides[d]);
-    mni_loop_collapse(&job.kept, false);
-    const int64_t rows = job.kept.n;
-    if (x->numel <= MNI_SERIAL) {
-        max_range(&job, 0, rows);
-    } else {
-        int64_t grain = MNI_GRAIN / job.n;
-        mni_team_range(team, rows, grain > 1 ? grain : 1, max_range, &job);
-    }
 }

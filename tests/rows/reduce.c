@@ -3,9 +3,6 @@
  */
 #include "rows/rows.h"
 
-CALL(max_dim, mn_max_dim(t, x[0], (int)a[0], a[1] != 0, &c->out[1]))
-CALL(argmax_dim, mn_argmax_dim(t, x[0], (int)a[0], a[1] != 0))
-
 /* arguments: correction, keepdim, dims ... */
 static void call_var_dim(call *c)
 {
@@ -49,9 +46,5 @@ const op_row rows_reduce[] = {
     {"count_nonzero_dim", .dims = mn_count_nonzero_dim},
     {"cumsum", .scalar_dim = mn_cumsum},
     {"cumprod", .scalar_dim = mn_cumprod},
-    {"max", .unary = mn_max, .distinct = true},
-    {"max_dim", .other = call_max_dim, .distinct = true},
-    {"argmax", .unary = mn_argmax},
-    {"argmax_dim", .other = call_argmax_dim},
     {0},
 };

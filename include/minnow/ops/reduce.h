@@ -1,6 +1,6 @@
 /*
- * minnow/ops/reduce.h: sums, products, moments, norms, tests and maxima, over everything or over
- * chosen dimensions, and running sums and products along one.
+ * minnow/ops/reduce.h: sums, products, moments, norms and tests, over everything or over chosen
+ * dimensions, and running sums and products along one.
  * What all ops share is in minnow/ops.h.
  */
 #ifndef MINNOW_OPS_REDUCE_H
@@ -67,19 +67,6 @@ MN_API mn_tensor *mn_count_nonzero_dim(mn_tape *t, mn_tensor *x, const int *dims
  * cumprod is exact with zeros in x. */
 MN_API mn_tensor *mn_cumsum(mn_tape *t, mn_tensor *x, int dim);
 MN_API mn_tensor *mn_cumprod(mn_tape *t, mn_tensor *x, int dim);
-
-/* Largest element; NaN counts as larger than every number. An empty range is an error.
- *   max:     over all -> []; the gradient is shared evenly among equal maxima (torch.amax,
- *            torch.max(x))
- *   max_dim: x: [N, C], dim 1 -> [N], with keepdim [N, 1]; *indices (indices may be NULL) gets the
- *            i64 position of the first maximum, which alone receives the gradient */
-MN_API mn_tensor *mn_max(mn_tape *t, mn_tensor *x);
-MN_API mn_tensor *mn_max_dim(mn_tape *t, mn_tensor *x, int dim, bool keepdim, mn_tensor **indices);
-
-/* i64 position of the first maximum: in the flattened x -> [], or along dim. No gradient. An
- * empty range is an error. */
-MN_API mn_tensor *mn_argmax(mn_tape *t, mn_tensor *x);
-MN_API mn_tensor *mn_argmax_dim(mn_tape *t, mn_tensor *x, int dim, bool keepdim);
 
 #ifdef __cplusplus
 }
