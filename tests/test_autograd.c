@@ -869,7 +869,14 @@ START_TEST(the_op_that_makes_the_first_nan_is_named)
     ck_assert_ptr_nonnull(mn_mul_scalar(t, mn_sub(t, odd, odd), 0));
     ck_assert_ptr_nonnull(mn_relu_(t, odd));
     ck_assert_ptr_nonnull(mn_full(t, MN_F64, 0, NULL, (double)INFINITY));
-    ck_assert_ptr_nonnull(mn_pad(t, x, (int64_t[]){1, 1}, 2, MN_PAD_CONSTANT, (double)-INFINITY));
+    const double infinite = (double)INFINITY;
+    mn_tensor *mask = mn_gt_scalar(t, x, 1);
+    ck_assert_ptr_nonnull(mn_pad(t, x, (int64_t[]){1, 1}, 2, MN_PAD_CONSTANT, -infinite));
+    ck_assert_ptr_nonnull(mn_softmax(t, mn_masked_fill(t, x, mask, -infinite), 0));
+    ck_assert_ptr_nonnull(
+        mn_fill_(t, mn_masked_fill_(t, mn_clone(t, x), mask, infinite), infinite));
+    mn_tensor *first = mn_zeros(t, MN_I64, mn_tensor_ndim(x), (int64_t[]){1, 1, 1});
+    ck_assert_ptr_nonnull(mn_scatter_scalar(t, x, 0, first, -infinite));
     static const mn_op fills = {.name = "fills", .flags = MN_OP_FILLS};
     static const mn_op spoils = {.name = "spoils_"};
     const mn_op *ops[] = {&fills, &spoils};

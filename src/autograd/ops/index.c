@@ -244,7 +244,8 @@ static void scatter_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_te
     if (mn_needs(n, 1)) gx[1] = mni_pick(t, gy[0], index, a->dim, -1);
 }
 static const mn_op scatter_op = {.name = "scatter", .backward = scatter_backward};
-static const mn_op scatter_scalar_op = {.name = "scatter_scalar", .backward = scatter_backward};
+static const mn_op scatter_scalar_op = {
+    .name = "scatter_scalar", .backward = scatter_backward, .flags = MN_OP_FILLS};
 
 static void add_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
 {

@@ -44,9 +44,10 @@ static void masked_fill_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, m
 {
     gx[0] = mn_masked_fill(t, gy[0], mn_saved(n, 0), 0);
 }
-static const mn_op masked_fill_op = {.name = "masked_fill", .backward = masked_fill_backward};
+static const mn_op masked_fill_op = {
+    .name = "masked_fill", .backward = masked_fill_backward, .flags = MN_OP_FILLS};
 static const mn_op masked_fill_in_place_op = {
-    .name = "masked_fill_", .backward = masked_fill_backward, .flags = MNI_IN_PLACE};
+    .name = "masked_fill_", .backward = masked_fill_backward, .flags = MN_OP_FILLS | MNI_IN_PLACE};
 
 static mn_tensor *masked_fill(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *mask,
                               double value)

@@ -8,7 +8,7 @@ static void fill_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
     (void)n;
     gx[0] = mn_zeros_like(t, gy[0]);
 }
-static const mn_op fill_op = {.name = "fill_", .backward = fill_backward};
+static const mn_op fill_op = {.name = "fill_", .backward = fill_backward, .flags = MN_OP_FILLS};
 static const mn_op zero_op = {.name = "zero_", .backward = fill_backward};
 
 static mn_tensor *fill(mn_tape *t, const mn_op *op, mn_tensor *x, double value)
