@@ -16,8 +16,10 @@ extern "C" {
 
 /* ---- the tape ---- */
 
+/* The record of a step, and the owner of what it makes. */
 typedef struct mn_tape mn_tape;
 
+/* What a tape is made with. */
 typedef struct mn_tape_opts {
     /* Threads that share the work of an op, the caller included; 0 means 1. */
     int threads;
@@ -62,6 +64,7 @@ MN_API void *mn_tape_fail(mn_tape *t, mn_error code, const char *format, ...) MN
  * nothing. */
 MN_API void mn_tape_detect_anomaly(mn_tape *t, bool on);
 
+/* What a tape holds at this moment. */
 typedef struct mn_tape_usage {
     int64_t nodes;       /* recorded since the last reset */
     int64_t tensors;     /* temporaries made since the last reset */
@@ -72,6 +75,7 @@ typedef struct mn_tape_usage {
     int threads;         /* at work, the caller included */
 } mn_tape_usage;
 
+/* All zero for NULL. */
 MN_API mn_tape_usage mn_tape_stats(const mn_tape *t);
 
 /* One line a node, in execution order: number, op, where its inputs come from, output shapes, module
@@ -87,16 +91,19 @@ MN_API size_t mn_tape_format_dot(const mn_tape *t, char *buffer, size_t size);
 
 /* ---- scopes ---- */
 
+/* Whether ops inside a scope are recorded. */
 typedef enum mn_grad_mode {
     MN_GRAD_INHERIT = 0, /* as outside */
     MN_NO_GRAD,          /* nothing inside is recorded */
     MN_ENABLE_GRAD       /* recorded even inside a MN_NO_GRAD scope */
 } mn_grad_mode;
 
-/* Fields are the library's own. */
+/* An open scope. */
 typedef struct mn_scope {
+    /* The library's own. */
     mn_tensor *mark;
-    uint64_t epoch, serial;
+    uint64_t epoch;
+    uint64_t serial;
     int depth;
     bool grad;
 } mn_scope;
@@ -118,6 +125,7 @@ MN_API bool mn_grad_enabled(const mn_tape *t);
  * to step until zero_grad. */
 MN_API mn_error mn_backward(mn_tape *t, mn_tensor *loss);
 
+/* How a backward pass begins, and what it leaves. */
 typedef struct mn_backward_opts {
     mn_tensor *const *cotangents; /* as the outputs; NULL: ones, for outputs of one element */
     bool retain_graph;            /* keep what the graph saved, for another backward */
@@ -127,6 +135,7 @@ typedef struct mn_backward_opts {
 MN_API mn_error mn_backward_from(mn_tape *t, mn_tensor *const *outputs, int n,
                                  const mn_backward_opts *opts);
 
+/* The same for mn_grad, and what it may give. */
 typedef struct mn_grad_opts {
     /* As above. */
     mn_tensor *const *cotangents;
@@ -210,6 +219,7 @@ MN_API void mn_remove_hooks(mn_tensor *x);
  * Every step after a failed one does nothing, so only pointers that are read need a check.
  */
 
+/* One recorded op: its inputs, its outputs and what it saved. */
 typedef struct mn_node mn_node;
 
 /* gy[k]: the gradient of output k, NULL when it got none (never NULL for an op with one output).
@@ -224,6 +234,7 @@ typedef void (*mn_backward_fn)(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_
  * purpose (mn_tape_detect_anomaly passes over it). */
 enum { MN_OP_BROADCASTS = 1, MN_OP_FILLS = 2 };
 
+/* What the tape knows about an op; one static constant each. */
 typedef struct mn_op {
     /* As it appears in messages. */
     const char *name;
@@ -231,7 +242,7 @@ typedef struct mn_op {
     mn_backward_fn backward;
     /* May be NULL: fused kernels, used whenever the pass itself is not recorded. */
     mn_backward_fn backward_fast;
-    unsigned flags;
+    unsigned flags; /* 0 or several of the above, joined by | */
 } mn_op;
 
 /* The entry check of every op: the tape has no error, no input is NULL (its reason is taken over),
@@ -286,6 +297,7 @@ MN_API mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate);
 
 /* ---- checking gradients ---- */
 
+/* How closely gradients are compared: |numeric - analytic| <= atol + rtol |numeric|. */
 typedef struct mn_gradcheck_opts {
     double eps;    /* step of the central difference; 0: 1e-6 */
     double atol;   /* 0: 1e-5 */

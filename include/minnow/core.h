@@ -12,11 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of these headers: major.minor.patch. */
 #define MN_VERSION_MAJOR 0
 #define MN_VERSION_MINOR 1
 #define MN_VERSION_PATCH 0
 #define MN_VERSION "0.1.0"
 
+/* MN_API: what the library exports. MN_PRINTF: lets the compiler check a format, which is parameter
+ * number `text`, against its arguments from number `first` on. */
 #if defined(__GNUC__) || defined(__clang__)
 #define MN_API __attribute__((visibility("default")))
 #define MN_PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -31,6 +34,7 @@ extern "C" {
 
 /* ---- errors ---- */
 
+/* What went wrong, in kinds; the message has the particulars. */
 typedef enum mn_error {
     MN_OK = 0,
     MN_ERR_ARGUMENT, /* a value out of its range, or an argument that makes no sense */
@@ -67,9 +71,10 @@ MN_API mn_error mn_fail(mn_error code, const char *format, ...) MN_PRINTF(2, 3);
 /* Where minnow takes its memory from. `allocate` returns memory aligned as malloc's or NULL;
  * `release` takes what it returned (never NULL). Both may be called from any thread. */
 typedef struct mn_allocator {
+    /* May not be NULL. */
     void *(*allocate)(size_t size, void *user);
     void (*release)(void *memory, void *user);
-    void *user;
+    void *user; /* handed to both */
 } mn_allocator;
 
 /* Replaces the process-wide allocator; NULL restores malloc and free. The struct is copied. Fails

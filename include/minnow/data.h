@@ -10,6 +10,8 @@
 extern "C" {
 #endif
 
+/* A data set: samples, each an input and a target. A loader: an endless walk through one, in
+ * batches. Both opaque. */
 typedef struct mn_dataset mn_dataset;
 typedef struct mn_loader mn_loader;
 
@@ -20,6 +22,7 @@ typedef struct mn_batch {
     int64_t size; /* samples in it */
 } mn_batch;
 
+/* The part of a data set that is learned from, or the one that tells how well. */
 typedef enum mn_data_split { MN_SPLIT_TRAIN = 0, MN_SPLIT_TEST } mn_data_split;
 
 /* MNIST, or any data set in its layout: in `directory`, the files train-images-idx3-ubyte and
@@ -55,6 +58,7 @@ MN_API int mn_dataset_input_shape(const mn_dataset *d, int64_t *shape);
 MN_API mn_dataset *mn_dataset_retain(mn_dataset *d);
 MN_API void mn_dataset_free(mn_dataset *d);
 
+/* The order and the end of an epoch. */
 typedef struct mn_data_loader_opts {
     bool shuffle;   /* a new order each epoch (Fisher-Yates), by seed and epoch alone */
     bool drop_last; /* leave out a last batch that is smaller */
@@ -79,6 +83,7 @@ MN_API int64_t mn_loader_epoch(const mn_loader *l);
 /* Back to the beginning of epoch `epoch` >= 0: the same seed and epoch give the same batches. */
 MN_API mn_error mn_loader_seek(mn_loader *l, int64_t epoch);
 
+/* Frees the loader and its reference to the data set. NULL is fine. */
 MN_API void mn_loader_free(mn_loader *l);
 
 #ifdef __cplusplus

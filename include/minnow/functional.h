@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+/* Options of all that is here. */
 typedef struct mn_functional_opts {
     /* Record, so that the results can be differentiated with respect to the inputs (those that
      * require grad) and to whatever else f uses. So these functions nest, to any order. Otherwise

@@ -1,4 +1,27 @@
-/* minnow/minnow.h: everything. */
+/*
+ * minnow/minnow.h: everything.
+ *
+ *   minnow/core.h              errors, the allocator, random numbers
+ *   minnow/tensor.h            tensors that are yours, and looking into any tensor
+ *   minnow/autograd.h          the tape, scopes, gradients, writing an op
+ *   minnow/functional.h        derivatives of whole functions: Jacobian, Hessian, and their products
+ *   minnow/ops.h               what all ops share; the ops themselves:
+ *     minnow/ops/create.h        making temporaries: constant, counted, random, converted
+ *     minnow/ops/pointwise.h     arithmetic, selection, comparisons; in place
+ *     minnow/ops/unary.h         functions of one number
+ *     minnow/ops/reduce.h        sums, means, moments, norms; running sums
+ *     minnow/ops/order.h         largest and smallest elements, sorting
+ *     minnow/ops/index.h         elements at positions that a tensor gives
+ *     minnow/ops/linalg.h        products of vectors and matrices, parts of matrices
+ *     minnow/ops/shape.h         other shapes, parts, joins, borders
+ *     minnow/ops/activation.h    activations and dropout
+ *     minnow/ops/loss.h          losses
+ *   minnow/nn.h                modules: layers with parameters, and trees of them
+ *   minnow/optim.h             optimizers
+ *   minnow/data.h              data sets and loaders
+ *
+ * To learn it, docs/tutorial.md.
+ */
 #ifndef MINNOW_MINNOW_H
 #define MINNOW_MINNOW_H
 

@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+/* A layer or a tree of them. Its users need not look inside; its authors find the struct below. */
 typedef struct mn_module mn_module;
 
 /* ---- using modules ---- */
@@ -136,12 +137,15 @@ MN_API size_t mn_module_format(mn_module *m, char *buffer, size_t size);
  *     }
  */
 
+/* What a walk through the tree is there for. Opaque. */
 typedef struct mn_visitor mn_visitor;
 
+/* What all modules of a kind have in common; one static constant each. */
 typedef struct mn_module_class {
     const char *name; /* as PyTorch prints it: "Linear" */
     size_t size;      /* of the struct that begins with mn_module */
-    int n_in, n_out;  /* tensors taken and given; 0: any number */
+    int n_in;         /* tensors taken; 0: any number */
+    int n_out;        /* tensors given; 0: any number */
     /* Computes out from in by ops on t. `m->training` tells the mode; in eval mode nothing in m may
      * be written. */
     mn_error (*forward)(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_tensor **out,
@@ -155,6 +159,7 @@ typedef struct mn_module_class {
     int (*describe)(const mn_module *m, char *buffer, size_t size);
 } mn_module_class;
 
+/* What every module begins with. */
 struct mn_module {
     const mn_module_class *cls;
     bool training;
@@ -165,10 +170,14 @@ struct mn_module {
 
 /* How a parameter or buffer gets its first values: draw fills x from rng with the two numbers. */
 typedef struct mn_init {
+    /* NULL: x stays as its constructor left it. */
     mn_error (*draw)(mn_tensor *x, mn_rng *rng, double a, double b);
-    double a, b;
+    /* What the distribution takes; only draw knows what they mean. */
+    double a;
+    double b;
 } mn_init;
 
+/* From U(low, high); every element = value. */
 MN_API mn_init mn_init_uniform(double low, double high);
 MN_API mn_init mn_init_constant(double value);
 
@@ -191,7 +200,7 @@ MN_API mn_module *mn_module_finish(mn_module *m);
 /* y = x W^T + b. x [..., in_features] -> [..., out_features]. weight [out, in] and bias [out] from
  * U(-k, k), k = 1/sqrt(in_features), as torch.nn.Linear draws them. Sizes >= 1. */
 typedef struct mn_nn_linear_opts {
-    bool no_bias;
+    bool no_bias; /* y = x W^T */
 } mn_nn_linear_opts;
 MN_API mn_module *mn_nn_linear(int64_t in_features, int64_t out_features,
                                const mn_nn_linear_opts *opts);
@@ -209,10 +218,12 @@ MN_API mn_module *mn_nn_sequential_n(mn_module *const *children, int n);
                        (int)(sizeof((mn_module *[]){__VA_ARGS__}) / sizeof(mn_module *)))
 #endif
 
+/* For activations that can work in place. */
 typedef struct mn_nn_activation_opts {
     bool inplace; /* overwrite the input, which must not be needed by another op's gradient */
 } mn_nn_activation_opts;
 
+/* The ops of these names, element by element. */
 MN_API mn_module *mn_nn_relu(const mn_nn_activation_opts *opts);
 MN_API mn_module *mn_nn_leaky_relu(double negative_slope,
                                    const mn_nn_activation_opts *opts); /* PyTorch: 0.01 */

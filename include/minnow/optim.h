@@ -11,14 +11,16 @@
 extern "C" {
 #endif
 
+/* An algorithm, its state, and references to the parameters that it steps. */
 typedef struct mn_optim mn_optim;
 
+/* Options of a group of parameters. */
 typedef struct mn_optim_sgd_opts {
     double momentum;     /* >= 0 */
     double dampening;    /* of the gradient that enters the momentum */
     double weight_decay; /* >= 0; adds weight_decay * p to the gradient */
     bool nesterov;       /* needs momentum > 0 and dampening 0 */
-    bool maximize;
+    bool maximize;       /* climb instead of descend */
 } mn_optim_sgd_opts;
 
 /* Stochastic gradient descent as torch.optim.SGD computes it, with b the momentum of each
@@ -53,7 +55,8 @@ MN_API mn_error mn_optim_step(mn_optim *o, mn_tape *t);
 /* Forgets the gradients of all its parameters. */
 MN_API void mn_optim_zero_grad(mn_optim *o);
 
-MN_API int mn_optim_groups(const mn_optim *o); /* 0 for NULL */
+/* How many groups there are; 0 for NULL. */
+MN_API int mn_optim_groups(const mn_optim *o);
 
 /* A group's learning rate; NAN, or an error, with the last error set, for a group that is not there
  * or lr < 0. */

@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/* The most dimensions that a tensor can have. */
 #define MN_MAX_DIMS 8
 
 /* Element types. mn_to converts; nothing is promoted silently. */
@@ -25,6 +26,7 @@ typedef enum mn_dtype {
     MN_BOOL /* masks: one byte, 0 or 1 */
 } mn_dtype;
 
+/* A shape, an element type, and storage that views share. Opaque: the functions here look into it. */
 typedef struct mn_tensor mn_tensor;
 
 /* Where a function takes an optional tensor, MN_NONE says "absent"; NULL always means "an earlier
@@ -36,10 +38,10 @@ MN_API size_t mn_dtype_size(mn_dtype dtype);
 MN_API const char *mn_dtype_name(mn_dtype dtype);
 
 /* ---- making tensors that are yours ---- */
+
 /* shape: ndim sizes >= 0, outermost first; ndim 0 (shape may be NULL) is a single value, written
  * []. All are contiguous and row-major; empty is uninitialised. NULL on a bad shape or dtype
  * (MN_ERR_ARGUMENT) or without memory (MN_ERR_MEMORY). */
-
 MN_API mn_tensor *mn_tensor_empty(mn_dtype dtype, int ndim, const int64_t *shape);
 MN_API mn_tensor *mn_tensor_zeros(mn_dtype dtype, int ndim, const int64_t *shape);
 MN_API mn_tensor *mn_tensor_ones(mn_dtype dtype, int ndim, const int64_t *shape);
@@ -76,14 +78,16 @@ MN_API void mn_release(mn_tensor *x);
 
 /* For NULL (and for a temporary that its scope has freed) these return 0, false or NULL. */
 
-MN_API mn_dtype mn_tensor_dtype(const mn_tensor *x);
-MN_API int mn_tensor_ndim(const mn_tensor *x);
+MN_API mn_dtype mn_tensor_dtype(const mn_tensor *x); /* the element type */
+MN_API int mn_tensor_ndim(const mn_tensor *x);       /* the number of dimensions */
 
 /* Of dimension dim, negative ones counted from the end; 0 when it is out of range. Strides are in
  * elements. */
 MN_API int64_t mn_tensor_size(const mn_tensor *x, int dim);
 MN_API int64_t mn_tensor_stride(const mn_tensor *x, int dim);
 
+/* Elements: the product of the sizes, 1 for shape []. Whether they lie one behind the other in
+ * row-major order. Whether a and b have equal sizes, dimension by dimension. */
 MN_API int64_t mn_tensor_numel(const mn_tensor *x);
 MN_API bool mn_tensor_is_contiguous(const mn_tensor *x);
 MN_API bool mn_tensor_same_shape(const mn_tensor *a, const mn_tensor *b);
@@ -116,6 +120,7 @@ MN_API mn_error mn_tensor_read(const mn_tensor *x, mn_dtype dtype, void *data, i
  * its terminator, as snprintf does. NULL prints as "NULL". */
 MN_API size_t mn_tensor_format(const mn_tensor *x, char *buffer, size_t size);
 
+/* How a tensor is printed. */
 typedef struct mn_format_opts {
     int precision;     /* digits after the point, at most; 0: 4, -1: none */
     int64_t threshold; /* with more elements only the edges are shown; 0: 1000, -1: always */
@@ -154,6 +159,8 @@ MN_API mn_error mn_tensor_normal(mn_tensor *x, double mean, double std, mn_rng *
 
 /* ---- gradients (filled by minnow/autograd.h) ---- */
 
+/* Whether a backward pass has a gradient for x: set on a leaf, inherited by what is computed from
+ * it. */
 MN_API bool mn_tensor_requires_grad(const mn_tensor *x);
 
 /* Turns gradient collection on or off (freezing). On needs f32 or f64 and may fail with

@@ -25,6 +25,7 @@ MN_API mn_tensor *mn_leaky_relu_(mn_tape *t, mn_tensor *x, double slope);
  * of slopes is an error. He et al., "Delving deep into rectifiers", 2015. */
 MN_API mn_tensor *mn_prelu(mn_tape *t, mn_tensor *x, mn_tensor *slope);
 
+/* PyTorch's default bounds of the slopes. */
 #define MN_RRELU_LOWER (1.0 / 8)
 #define MN_RRELU_UPPER (1.0 / 3)
 
@@ -42,8 +43,9 @@ MN_API mn_tensor *mn_rrelu(mn_tape *t, mn_tensor *x, double lower, double upper,
 MN_API mn_tensor *mn_rrelu_(mn_tape *t, mn_tensor *x, double lower, double upper, bool training,
                             mn_rng *rng);
 
+/* Variants of mn_rrelu. */
 typedef struct mn_rrelu_opts {
-    bool inplace;
+    bool inplace; /* as mn_rrelu_ */
     /* The paper's form, y = x / a for x <= 0: a ~ U(lower, upper), 0 < lower; else their mean. */
     bool divisor;
     /* One slope for each size of dimension 1 (dimension 0 for 1-d x) instead of for each

@@ -39,6 +39,7 @@ MN_API mn_tensor *mn_masked_select(mn_tape *t, mn_tensor *x, mn_tensor *mask);
  * [n, dimensions of x] i64. */
 MN_API mn_tensor *mn_nonzero(mn_tape *t, mn_tensor *x);
 
+/* The row of an embedding that stands for "nothing" and is not learned. */
 typedef struct mn_embedding_opts {
     bool has_padding_idx;
     int64_t padding_idx; /* the row whose gradient stays 0; negative: from the end */

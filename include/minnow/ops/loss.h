@@ -11,14 +11,16 @@
 extern "C" {
 #endif
 
+/* What becomes of the losses of a batch. */
 typedef enum mn_reduction {
     MN_REDUCE_MEAN = 0,
     MN_REDUCE_SUM,
     MN_REDUCE_NONE /* one loss for each sample (mse: for each element) */
 } mn_reduction;
 
+/* Options of a loss. */
 typedef struct mn_loss_opts {
-    mn_reduction reduction;
+    mn_reduction reduction; /* the mean unless set */
 } mn_loss_opts;
 
 /* -log_probabilities[i, target[i]], over i: mean, sum, or each. log_probabilities: [N, C]

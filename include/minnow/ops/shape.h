@@ -118,6 +118,7 @@ MN_API mn_tensor *mn_flip(mn_tape *t, mn_tensor *x, const int *dims, int n);
  * size]; n of them, one dimension may come twice. dims NULL, n = 1: x as if flattened. */
 MN_API mn_tensor *mn_roll(mn_tape *t, mn_tensor *x, const int64_t *shifts, const int *dims, int n);
 
+/* What a border is filled with. */
 typedef enum mn_pad_mode {
     MN_PAD_CONSTANT = 0, /* value; a negative pad takes positions away */
     MN_PAD_REFLECT,      /* mirrored at the outermost element: pads < size */

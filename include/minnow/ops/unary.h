@@ -39,9 +39,9 @@ MN_API mn_tensor *mn_log1p(mn_tape *t, mn_tensor *x); /* ln(1 + x), exact also n
 
 /* ---- circular functions (radians) and hyperbolic ones ---- */
 
-MN_API mn_tensor *mn_sin(mn_tape *t, mn_tensor *x);
-MN_API mn_tensor *mn_cos(mn_tape *t, mn_tensor *x);
-MN_API mn_tensor *mn_tan(mn_tape *t, mn_tensor *x);
+MN_API mn_tensor *mn_sin(mn_tape *t, mn_tensor *x);  /* sine */
+MN_API mn_tensor *mn_cos(mn_tape *t, mn_tensor *x);  /* cosine */
+MN_API mn_tensor *mn_tan(mn_tape *t, mn_tensor *x);  /* sin x / cos x */
 MN_API mn_tensor *mn_asin(mn_tape *t, mn_tensor *x); /* [-1, 1] -> [-pi/2, pi/2] */
 MN_API mn_tensor *mn_acos(mn_tape *t, mn_tensor *x); /* [-1, 1] -> [0, pi] */
 MN_API mn_tensor *mn_atan(mn_tape *t, mn_tensor *x); /* -> [-pi/2, pi/2] */
