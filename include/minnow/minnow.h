@@ -20,7 +20,7 @@
  *   minnow/optim.h             optimizers
  *   minnow/data.h              data sets and loaders
  *
- * To learn it, docs/tutorial.md.
+ * To learn it, docs/tutorial.md; from PyTorch's names to these, docs/pytorch.md.
  */
 #ifndef MINNOW_MINNOW_H
 #define MINNOW_MINNOW_H
