@@ -1,5 +1,6 @@
 /*
- * Optimizers: SGD against torch.optim.SGD and by hand, groups, clipping, and every refusal.
+ * What all optimizers have in common, shown with SGD: arithmetic by hand, groups and options, clipping,
+ * state, closures, and every refusal. Each optimizer's own arithmetic: test_optimizers.c.
  */
 #include "support.h"
 #include <math.h>
@@ -320,8 +321,13 @@ START_TEST(groups_have_rates_and_options_of_their_own)
     mn_tensor *a = mn_module_get(trunk, "weight"), *b = mn_module_get(head, "weight");
     mn_optim *o = mn_optim_sgd(trunk, 0.5, NULL);
     ck_assert_int_eq(mn_optim_groups(o), 1);
-    ck_assert_int_eq(mn_optim_sgd_add(o, head, 0.25, &(mn_optim_sgd_opts){.weight_decay = 2}), 1);
+    ck_assert_int_eq(mn_optim_add(o, head), 1);
     ck_assert_int_eq(mn_optim_groups(o), 2);
+    ck_assert_double_eq(mn_optim_lr(o, 1), 0.5); /* as the constructor said */
+    ck_assert_int_eq(mn_optim_set(o, 1, "lr", 0.25), MN_OK);
+    ck_assert_int_eq(mn_optim_set(o, 1, "weight_decay", 2), MN_OK);
+    ck_assert_double_eq(mn_optim_get(o, 0, "weight_decay"), 0);
+    ck_assert_double_eq(mn_optim_get(o, 1, "weight_decay"), 2);
     ck_assert_double_eq(mn_optim_lr(o, 0), 0.5);
     ck_assert_double_eq(mn_optim_lr(o, 1), 0.25);
     ck_assert_int_eq(mn_optim_set_lr(o, 0, 0.125), MN_OK);
@@ -352,9 +358,10 @@ START_TEST(weights_and_biases_can_have_decays_of_their_own)
     mn_tensor *w = mn_module_get(m, "weight"), *b = mn_module_get(m, "bias");
     mn_tensor_fill(w, 1), mn_tensor_fill(b, 1);
     mn_optim *o = mn_optim_sgd_tensors(&w, 1, 0.1, &(mn_optim_sgd_opts){.weight_decay = 1});
-    ck_assert_int_eq(mn_optim_sgd_add_tensors(o, &b, 1, 0.1, NULL), 1);
-    ck_assert_int_eq(mn_optim_sgd_add_tensors(o, &b, 1, 0.1, NULL), -1);
-    ck_assert_int_eq(mn_optim_sgd_add_tensors(NULL, &b, 1, 0.1, NULL), -1);
+    ck_assert_int_eq(mn_optim_add_tensors(o, &b, 1), 1);
+    ck_assert_int_eq(mn_optim_set(o, 1, "weight_decay", 0), MN_OK);
+    ck_assert_int_eq(mn_optim_add_tensors(o, &b, 1), -1);
+    ck_assert_int_eq(mn_optim_add_tensors(NULL, &b, 1), -1);
     mn_tape *t = mn_tape_new(NULL);
     mn_tensor *y = mn_module_forward(m, t, mn_zeros(t, MN_F32, 2, (int64_t[]){1, 2}));
     mn_backward(t, mn_mul_scalar(t, mn_sum(t, y), 0));
@@ -367,6 +374,43 @@ START_TEST(weights_and_biases_can_have_decays_of_their_own)
 }
 END_TEST
 
+START_TEST(options_are_read_and_set_by_name)
+{
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *p = parameter(MN_F64, 1, (double[]){1});
+    mn_optim *o = sgd(p, 0.5, &(mn_optim_sgd_opts){.dampening = 0.25});
+    ck_assert_double_eq(mn_optim_get(o, 0, "dampening"), 0.25);
+    ck_assert_double_eq(mn_optim_get(o, 0, "nesterov"), 0);
+    ck_assert_int_eq(mn_optim_set(o, 0, "momentum", -1), MN_ERR_ARGUMENT);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_set: momentum -1 is not a number >= 0");
+    ck_assert_int_eq(mn_optim_set(o, 0, "nesterov", 1), MN_ERR_ARGUMENT);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_set: nesterov needs momentum above 0 and dampening 0, "
+                                "not 0 and 0.25");
+    ck_assert_int_eq(mn_optim_set(o, 0, "maximize", 0.5), MN_ERR_ARGUMENT);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_set: maximize 0.5 is not 0 or 1");
+    ck_assert_int_eq(mn_optim_set(o, 0, "beta1", 0.5), MN_ERR_ARGUMENT);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_set: sgd has no option \"beta1\"; it has lr, momentum, "
+                                "dampening, weight_decay, nesterov, maximize");
+    ck_assert_double_nan(mn_optim_get(o, 1, "momentum"));
+    check_last(MN_ERR_ARGUMENT, "mn_optim_get: there is no group 1; the optimizer has 1");
+    ck_assert_double_nan(mn_optim_get(NULL, 0, "momentum"));
+    check_last(MN_ERR_ARGUMENT, "mn_optim_get: the optimizer is NULL");
+    ck_assert_double_nan(mn_optim_get(o, 0, NULL));
+    check_last(MN_ERR_ARGUMENT, "mn_optim_get: the option's name is NULL");
+    give(t, p, (double[]){2});
+    ck_assert_int_eq(mn_optim_step(o, t), MN_OK); /* no momentum yet */
+    ck_assert_double_eq(at(p, 0), 0);
+    ck_assert_int_eq(mn_optim_set(o, 0, "momentum", 0.5), MN_OK); /* it begins with this gradient */
+    ck_assert_int_eq(mn_optim_step(o, t), MN_OK);
+    ck_assert_double_eq(at(p, 0), -1);
+    ck_assert_int_eq(mn_optim_step(o, t), MN_OK); /* b = 0.5 2 + 0.75 2 */
+    ck_assert_double_eq(at(p, 0), -1 - 0.5 * 2.5);
+    mn_optim_free(o);
+    mn_release(p);
+    mn_tape_free(t);
+}
+END_TEST
+
 START_TEST(a_parameter_cannot_be_in_two_groups)
 {
     mn_module *shared = mn_nn_linear(2, 2, NULL);
@@ -374,9 +418,9 @@ START_TEST(a_parameter_cannot_be_in_two_groups)
     mn_module *other = mn_nn_sequential(mn_nn_linear(2, 2, NULL), mn_module_retain(shared));
     mn_module *first = mn_nn_linear(1, 1, NULL);
     mn_optim *o = mn_optim_sgd(first, 0.1, NULL);
-    ck_assert_int_eq(mn_optim_sgd_add(o, net, 0.1, NULL), 1);
-    ck_assert_int_eq(mn_optim_sgd_add(o, other, 0.1, NULL), -1);
-    check_last(MN_ERR_ARGUMENT, "mn_optim_sgd_add: parameter \"1.weight\" is in group 1 and "
+    ck_assert_int_eq(mn_optim_add(o, net), 1);
+    ck_assert_int_eq(mn_optim_add(o, other), -1);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_add: parameter \"1.weight\" is in group 1 and "
                                 "cannot be in group 2 as well");
     ck_assert_int_eq(mn_optim_groups(o), 2);
     mn_optim_free(o);
@@ -439,6 +483,34 @@ START_TEST(clipping_scales_all_gradients_by_one_factor)
 }
 END_TEST
 
+START_TEST(clipping_by_value_cuts_every_element)
+{
+    mn_tape *t = mn_tape_new(NULL);
+    for (int type = 0; type < 2; type++) {
+        mn_tensor *p[2];
+        for (int i = 0; i < 2; i++)
+            p[i] = parameter(type ? MN_F64 : MN_F32, 5, (double[]){0, 0, 0, 0, 0});
+        mn_optim *o = mn_optim_sgd_tensors(p, 2, 0.1, NULL);
+        ck_assert_int_eq(mn_optim_clip_grad_value(o, t, 1), MN_OK);
+        give(t, p[1], (double[]){3, -4, 0.5, INFINITY, NAN});
+        uint32_t version = mn_tensor_version(mn_tensor_grad(p[1]));
+        ck_assert_int_eq(mn_optim_clip_grad_value(o, t, 2), MN_OK);
+        static const double clipped[] = {2, -2, 0.5, 2};
+        for (int i = 0; i < 4; i++) ck_assert_double_eq(at(mn_tensor_grad(p[1]), i), clipped[i]);
+        ck_assert_double_nan(at(mn_tensor_grad(p[1]), 4));
+        ck_assert_ptr_null(mn_tensor_grad(p[0]));
+        ck_assert_uint_gt(mn_tensor_version(mn_tensor_grad(p[1])), version);
+        ck_assert_int_eq(mn_optim_clip_grad_value(o, t, -1), MN_ERR_ARGUMENT);
+        check_tape(t, MN_ERR_ARGUMENT, "mn_optim_clip_grad_value: max -1 is not a number >= 0");
+        ck_assert_int_eq(mn_optim_clip_grad_value(o, t, NAN), MN_ERR_ARGUMENT);
+        check_tape(t, MN_ERR_ARGUMENT, "mn_optim_clip_grad_value: max nan is not a number >= 0");
+        mn_optim_free(o);
+        for (int i = 0; i < 2; i++) mn_release(p[i]);
+    }
+    mn_tape_free(t);
+}
+END_TEST
+
 START_TEST(the_norm_of_many_elements_is_accurate)
 {
     static const int64_t n = 3000001;
@@ -455,6 +527,156 @@ START_TEST(the_norm_of_many_elements_is_accurate)
         mn_release(p);
         mn_tape_reset(t);
     }
+    mn_tape_free(t);
+}
+END_TEST
+
+/* ---- state ---- */
+
+static const mn_state_item *item(const mn_state_item *items, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(items[i].name, name) == 0) return &items[i];
+    ck_abort_msg("%s is not listed", name);
+    return NULL;
+}
+
+START_TEST(state_is_listed_as_in_a_state_dict)
+{
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *p[2];
+    mn_state_item items[32];
+    for (int i = 0; i < 2; i++) p[i] = parameter(MN_F32, 2, (double[]){1, 2});
+    mn_optim *o = sgd(p[0], 0.5, &(mn_optim_sgd_opts){.momentum = 0.5});
+    ck_assert_int_eq(mn_optim_add_tensors(o, &p[1], 1), 1);
+    ck_assert_int_eq(mn_optim_set(o, 1, "lr", 0.25), MN_OK);
+    int n = mn_optim_state(o, items, 32);
+    ck_assert_int_eq(n, 14);
+    ck_assert_int_eq(mn_optim_state(o, items, 3), n); /* no more than there is room for */
+    ck_assert_int_eq(mn_optim_state(NULL, items, 32), -1);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_state: the optimizer is NULL");
+    give(t, p[1], (double[]){4, 8});
+    ck_assert_int_eq(mn_optim_step(o, t), MN_OK);
+    n = mn_optim_state(o, items, 32);
+    ck_assert_int_eq(n, 16);
+    ck_assert_double_eq(item(items, n, "state.1.step")->number, 1);
+    ck_assert_double_eq(at(item(items, n, "state.1.momentum_buffer")->tensor, 1), 8);
+    ck_assert_double_eq(item(items, n, "param_groups.0.params")->number, 1);
+    ck_assert_double_eq(item(items, n, "param_groups.0.lr")->number, 0.5);
+    ck_assert_double_eq(item(items, n, "param_groups.1.lr")->number, 0.25);
+    ck_assert_double_eq(item(items, n, "param_groups.1.nesterov")->number, 0);
+    mn_optim_free(o);
+    for (int i = 0; i < 2; i++) mn_release(p[i]);
+    mn_tape_free(t);
+}
+END_TEST
+
+START_TEST(a_state_that_does_not_fit_is_refused_and_changes_nothing)
+{
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *p = parameter(MN_F32, 2, (double[]){1, 2});
+    mn_tensor *wide = mn_tensor_zeros(MN_F32, 1, SHAPE(3));
+    mn_tensor *twice = mn_tensor_zeros(MN_F64, 1, SHAPE(2));
+    mn_tensor *fine = mn_tensor_ones(MN_F32, 1, SHAPE(2));
+    const struct {
+        mn_state_item item;
+        const char *text;
+    } bad[] = {
+        {{"momentum_buffer", fine, 0}, "sgd has no place for \"momentum_buffer\""},
+        {{"state.0.exp_avg", fine, 0}, "sgd has no place for \"state.0.exp_avg\""},
+        {{"state.1.momentum_buffer", fine, 0}, "no place for \"state.1.momentum_buffer\""},
+        {{"state.-1.step", NULL, 1}, "no place for \"state.-1.step\""},
+        {{"state.0.momentum_buffer", wide, 0}, "momentum_buffer\" is f32 [3], not f32 [2]"},
+        {{"state.0.momentum_buffer", twice, 0}, "momentum_buffer\" is f64 [2], not f32 [2]"},
+        {{"state.0.momentum_buffer", NULL, 1}, "\"state.0.momentum_buffer\" is not a tensor"},
+        {{"state.0.step", NULL, -1}, "\"state.0.step\" is not a whole number >= 0"},
+        {{"state.0.step", NULL, 0.5}, "\"state.0.step\" is not a whole number >= 0"},
+        {{"param_groups.0.params", NULL, 2}, "group 0 has 1 parameters, not 2"},
+        {{"param_groups.1.lr", NULL, 2}, "no place for \"param_groups.1.lr\""},
+        {{"param_groups.0.beta1", NULL, 0}, "no place for \"param_groups.0.beta1\""},
+        {{"param_groups.0.lr", NULL, -1}, "lr -1 is not a number >= 0"},
+        {{"param_groups.0.initial_lr", NULL, NAN}, "initial_lr nan is not a number >= 0"},
+        {{"param_groups.0.lr", fine, 0}, "\"param_groups.0.lr\" is a tensor"},
+        {{"param_groups.0.nesterov", NULL, 1}, "nesterov needs momentum above 0"},
+    };
+    mn_optim *o = sgd(p, 0.5, &(mn_optim_sgd_opts){.dampening = 0.5});
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        mn_state_item items[3] = {{"param_groups.0.lr", NULL, 3},
+                                  {"state.0.momentum_buffer", fine, 0}};
+        items[2] = bad[i].item;
+        ck_assert_int_ne(mn_optim_load_state(o, items, 3), MN_OK);
+        ck_assert(strncmp(mn_last_message(), "mn_optim_load_state: ", 21) == 0);
+        check_last(mn_last_error(), bad[i].text);
+        ck_assert_double_eq(mn_optim_lr(o, 0), 0.5);
+    }
+    ck_assert_int_eq(mn_optim_load_state(NULL, NULL, 0), MN_ERR_ARGUMENT);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_load_state: the optimizer is NULL");
+    ck_assert_int_eq(mn_optim_load_state(o, NULL, 1), MN_ERR_ARGUMENT);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_load_state: the list is NULL");
+    mn_state_item items[3] = {{"param_groups.0.momentum", NULL, 0.5},
+                              {"state.0.step", NULL, 4},
+                              {"state.0.momentum_buffer", fine, 0}};
+    int failures = 0;
+    for (;; failures++) {
+        left = failures;
+        mn_error e = mn_optim_load_state(o, items, 3);
+        left = INT64_MAX;
+        if (e == MN_OK) break;
+        check_last(MN_ERR_MEMORY, "out of memory");
+        ck_assert_double_eq(mn_optim_get(o, 0, "momentum"), 0);
+    }
+    ck_assert_int_ge(failures, 4);
+    mn_tensor_fill(fine, 7); /* it is a copy */
+    give(t, p, (double[]){2, 2});
+    ck_assert_int_eq(mn_optim_step(o, t), MN_OK); /* b = 0.5 1 + 0.5 2 */
+    ck_assert_double_eq(at(p, 0), 1 - 0.5 * 1.5);
+    ck_assert_int_eq(mn_optim_load_state(o, NULL, 0), MN_OK); /* as if it never was stepped */
+    ck_assert_int_eq(mn_optim_step(o, t), MN_OK);
+    ck_assert_double_eq(at(p, 0), 1 - 0.5 * 1.5 - 0.5 * 2);
+    mn_optim_free(o);
+    mn_release(p);
+    mn_release(wide);
+    mn_release(twice);
+    mn_release(fine);
+    mn_tape_free(t);
+}
+END_TEST
+
+/* ---- closures ---- */
+
+static mn_tensor *sum_of_squares(mn_tape *t, void *p)
+{
+    return mn_sum(t, mn_mul(t, p, p));
+}
+
+static mn_tensor *no_loss(mn_tape *t, void *p)
+{
+    (void)p;
+    return mn_tape_fail(t, MN_ERR_SHAPE, "no loss today");
+}
+
+START_TEST(a_step_with_a_closure_is_zero_grad_backward_and_step)
+{
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *p = parameter(MN_F64, 2, (double[]){1, 2});
+    mn_optim *o = sgd(p, 0.25, NULL);
+    mn_tensor *kept = mn_full(t, MN_F64, 1, SHAPE(1), 3);
+    for (int step = 0; step < 2; step++) {
+        ck_assert_double_eq(mn_optim_step_closure(o, t, sum_of_squares, p), step ? 1.25 : 5);
+        ck_assert_double_eq(at(p, 1), step ? 0.5 : 1);
+    }
+    ck_assert_double_eq(at(kept, 0), 3); /* what was there before stays */
+    ck_assert_double_nan(mn_optim_step_closure(o, t, no_loss, p));
+    check_tape(t, MN_ERR_SHAPE, "no loss today");
+    ck_assert_double_eq(at(p, 1), 0.5);
+    ck_assert_double_nan(mn_optim_step_closure(o, t, NULL, p));
+    check_tape(t, MN_ERR_ARGUMENT, "mn_optim_step_closure: the closure is NULL");
+    ck_assert_double_nan(mn_optim_step_closure(NULL, t, no_loss, p));
+    check_tape(t, MN_ERR_ARGUMENT, "the optimizer is NULL");
+    ck_assert_double_nan(mn_optim_step_closure(o, NULL, no_loss, p));
+    check_last(MN_ERR_ARGUMENT, "mn_optim_step_closure: the tape is NULL");
+    mn_optim_free(o);
+    mn_release(p);
     mn_tape_free(t);
 }
 END_TEST
@@ -489,8 +711,6 @@ START_TEST(senseless_options_are_refused_with_the_values)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ck_assert_ptr_null(mn_optim_sgd(more, rows[i].lr, &rows[i].opts));
         check_last(MN_ERR_ARGUMENT, rows[i].text);
-        ck_assert_int_eq(mn_optim_sgd_add(o, more, rows[i].lr, &rows[i].opts), -1);
-        check_last(MN_ERR_ARGUMENT, strchr(rows[i].text, ':'));
         mn_tensor *w = mn_module_get(more, "weight");
         ck_assert_ptr_null(mn_optim_sgd_tensors(&w, 1, rows[i].lr, &rows[i].opts));
         check_last(MN_ERR_ARGUMENT, strchr(rows[i].text, ':'));
@@ -544,8 +764,8 @@ START_TEST(senseless_parameters_are_refused)
     check_last(MN_ERR_ARGUMENT, "mn_optim_sgd: the module has no parameters");
     ck_assert_ptr_null(mn_optim_sgd(NULL, 0.1, NULL));
     check_last(MN_ERR_ARGUMENT, "mn_optim_sgd: the module is NULL");
-    ck_assert_int_eq(mn_optim_sgd_add(NULL, relu, 0.1, NULL), -1);
-    check_last(MN_ERR_ARGUMENT, "mn_optim_sgd_add: the optimizer is NULL");
+    ck_assert_int_eq(mn_optim_add(NULL, relu), -1);
+    check_last(MN_ERR_ARGUMENT, "mn_optim_add: the optimizer is NULL");
     ck_assert_ptr_null(mn_optim_sgd(mn_nn_dropout(3), 0.1, NULL)); /* the first reason stays */
     check_last(MN_ERR_ARGUMENT, "dropout: p 3");
     mn_module_free(relu);
@@ -689,7 +909,7 @@ START_TEST(constructors_that_run_out_of_memory_leak_nothing)
         ck_assert_int_lt(failures, 100);
         left = failures;
         mn_optim *o = mn_optim_sgd(net, 0.1, NULL);
-        int number = mn_optim_sgd_add(o, more, 0.1, NULL);
+        int number = mn_optim_add(o, more);
         bool reached = left == 0;
         left = INT64_MAX;
         fine = o && number == 1;
@@ -723,10 +943,15 @@ int main(void)
     tcase_add_test(c, a_step_between_forward_and_backward_is_noticed);
     tcase_add_test(c, groups_have_rates_and_options_of_their_own);
     tcase_add_test(c, weights_and_biases_can_have_decays_of_their_own);
+    tcase_add_test(c, options_are_read_and_set_by_name);
     tcase_add_test(c, a_parameter_cannot_be_in_two_groups);
     tcase_add_test(c, a_tied_parameter_is_stepped_once);
     tcase_add_test(c, clipping_scales_all_gradients_by_one_factor);
+    tcase_add_test(c, clipping_by_value_cuts_every_element);
     tcase_add_test(c, the_norm_of_many_elements_is_accurate);
+    tcase_add_test(c, state_is_listed_as_in_a_state_dict);
+    tcase_add_test(c, a_state_that_does_not_fit_is_refused_and_changes_nothing);
+    tcase_add_test(c, a_step_with_a_closure_is_zero_grad_backward_and_step);
     tcase_add_test(c, senseless_options_are_refused_with_the_values);
     tcase_add_test(c, senseless_parameters_are_refused);
     tcase_add_test(c, null_optimizers_and_tapes_are_refused_or_passed_over);

@@ -1,5 +1,5 @@
 /*
- * optim/optim.c: an optimizer's life: its groups of parameters and their learning rates.
+ * optim/optim.c: an optimizer's life and its groups of parameters.
  */
 #include "optim/optim.h"
 #include "core/memory.h"
@@ -16,17 +16,9 @@ static void group_free(mni_group *g)
 {
     for (int i = 0; i < g->n; i++) {
         mn_release(g->slots[i].parameter);
-        for (int k = 0; k < MNI_OPTIM_STATES; k++) mn_release(g->slots[i].state[k]);
+        for (int k = 0; k < MNI_STATES; k++) mn_release(g->slots[i].state[k]);
     }
     mni_free(g->slots);
-    mni_free(g->options);
-}
-
-static bool check_lr(const char *who, double lr)
-{
-    if (lr >= 0 && !isinf(lr)) return true;
-    mn_fail(MN_ERR_ARGUMENT, "%s: lr %g is not a number >= 0", who, lr);
-    return false;
 }
 
 /* How messages call an entry: by the name it has in its module, or by its place in the list. */
@@ -40,7 +32,7 @@ static const char *label(const mn_named_tensor *list, int i, char *buffer, size_
     return buffer;
 }
 
-static bool check_tensor(const char *who, const mn_named_tensor *list, int i)
+static bool check_tensor(const mn_optim *o, const char *who, const mn_named_tensor *list, int i)
 {
     const mn_tensor *p = list[i].tensor;
     char text[256];
@@ -58,8 +50,16 @@ static bool check_tensor(const char *who, const mn_named_tensor *list, int i)
     } else if (!mni_no_overlap(p)) {
         wrong = "has several elements at one address";
     }
+    if (wrong) {
+        mn_fail(MN_ERR_ARGUMENT, "%s: %s %s", who, label(list, i, text, sizeof text), wrong);
+        return false;
+    }
+    wrong = o->cls->unfit ? o->cls->unfit(p, list[0].tensor) : NULL;
     if (!wrong) return true;
-    mn_fail(MN_ERR_ARGUMENT, "%s: %s %s", who, label(list, i, text, sizeof text), wrong);
+    char shape[200];
+    mn_fail(MN_ERR_ARGUMENT, "%s: %s is %s %s; %s", who, label(list, i, text, sizeof text),
+            mn_dtype_name((mn_dtype)p->dtype),
+            mni_shape_text(shape, sizeof shape, p->ndim, p->shape), wrong);
     return false;
 }
 
@@ -73,7 +73,7 @@ static bool check_list(const mn_optim *o, const char *who, const mn_named_tensor
         for (int i = 0; fine && i < o->groups[g].n; i++)
             fine = mni_map_put(&grouped, o->groups[g].slots[i].parameter, &o->groups[g]);
     for (int i = 0; fine && i < n; i++) {
-        fine = check_tensor(who, list, i);
+        fine = check_tensor(o, who, list, i);
         if (!fine) break;
         const mni_group *in = mni_map_get(&grouped, list[i].tensor);
         const mn_named_tensor *before = mni_map_get(&listed, list[i].tensor);
@@ -94,130 +94,118 @@ static bool check_list(const mn_optim *o, const char *who, const mn_named_tensor
     return fine;
 }
 
-static bool group_init(mni_group *g, const mni_optim_class *cls, const mn_named_tensor *list, int n,
-                       double lr, const void *options)
+static int add(mn_optim *o, const char *who, const mn_named_tensor *list, int n)
 {
-    *g = (mni_group){.lr = lr, .states = cls->states(options)};
-    g->options = mni_alloc(cls->options_size);
-    g->slots = mni_calloc((size_t)n * sizeof *g->slots);
-    if (!g->options || !g->slots) {
-        group_free(g);
-        return false;
-    }
-    memcpy(g->options, options, cls->options_size);
-    for (g->n = 0; g->n < n; g->n++) g->slots[g->n].parameter = mn_retain(list[g->n].tensor);
-    return true;
-}
-
-static int add(mn_optim *o, const char *who, const mn_named_tensor *list, int n, double lr,
-               const void *options)
-{
-    mni_group fresh;
-    if (!check_lr(who, lr) || !check_list(o, who, list, n)) return -1;
-    if (!group_init(&fresh, o->cls, list, n, lr, options)) return -1;
-    mni_group *groups = mni_alloc((size_t)(o->n_groups + 1) * sizeof *groups);
-    if (!groups) {
-        group_free(&fresh);
+    if (o->n_groups && o->cls->minimize) {
+        mn_fail(MN_ERR_ARGUMENT, "%s: %s has one group only", who, o->cls->name);
         return -1;
     }
+    if (!check_list(o, who, list, n)) return -1;
+    mni_group *groups = mni_alloc((size_t)(o->n_groups + 1) * sizeof *groups);
+    mni_group *g = groups ? &groups[o->n_groups] : NULL;
+    mni_slot *slots = mni_calloc((size_t)n * sizeof *slots);
+    if (!groups || !slots) {
+        mni_free(groups);
+        mni_free(slots);
+        return -1;
+    }
+    *g = (mni_group){.initial_lr = (double)NAN, .n = n, .slots = slots};
+    memcpy(g->option, o->option, sizeof g->option);
+    for (int i = 0; i < n; i++) slots[i].parameter = mn_retain(list[i].tensor);
     if (o->n_groups) memcpy(groups, o->groups, (size_t)o->n_groups * sizeof *groups);
-    groups[o->n_groups] = fresh;
     mni_free(o->groups);
     o->groups = groups;
     return o->n_groups++;
 }
 
-int mni_optim_add_module(mn_optim *o, const char *who, mn_module *m, double lr, const void *options)
+static int add_module(mn_optim *o, const char *who, mn_module *m)
 {
-    if (!m) {
-        mni_pass_null(who, "the module");
-        return -1;
-    }
-    int n = mn_module_parameters(m, NULL, 0);
-    if (n <= 0) {
-        if (n == 0) mn_fail(MN_ERR_ARGUMENT, "%s: the module has no parameters", who);
-        return -1;
-    }
-    mn_named_tensor *list = mni_alloc((size_t)n * sizeof *list);
+    int n = m ? mn_module_parameters(m, NULL, 0) : -1;
+    if (!m) mni_pass_null(who, "the module");
+    if (n == 0) mn_fail(MN_ERR_ARGUMENT, "%s: the module has no parameters", who);
+    mn_named_tensor *list = n > 0 ? mni_alloc((size_t)n * sizeof *list) : NULL;
     if (!list) return -1;
     bool listed = mn_module_parameters(m, list, n) == n;
-    int number = listed ? add(o, who, list, n, lr, options) : -1;
+    int number = listed ? add(o, who, list, n) : -1;
     mni_free(list);
     return number;
 }
 
-int mni_optim_add_tensors(mn_optim *o, const char *who, mn_tensor *const *parameters, int n,
-                          double lr, const void *options)
+static int add_tensors(mn_optim *o, const char *who, mn_tensor *const *parameters, int n)
 {
-    if (n < 1 || !parameters) {
-        if (n < 1) {
-            mn_fail(MN_ERR_ARGUMENT, "%s: %d parameters; at least 1", who, n);
-        } else {
-            mni_pass_null(who, "the list of parameters");
-        }
-        return -1;
-    }
-    mn_named_tensor *list = mni_alloc((size_t)n * sizeof *list);
+    if (n < 1) mn_fail(MN_ERR_ARGUMENT, "%s: %d parameters; at least 1", who, n);
+    if (n >= 1 && !parameters) mni_pass_null(who, "the list of parameters");
+    mn_named_tensor *list = n >= 1 && parameters ? mni_alloc((size_t)n * sizeof *list) : NULL;
     if (!list) return -1;
     for (int i = 0; i < n; i++) list[i] = (mn_named_tensor){.tensor = parameters[i]};
-    int number = add(o, who, list, n, lr, options);
+    int number = add(o, who, list, n);
     mni_free(list);
     return number;
 }
 
-mn_optim *mni_optim_new(const mni_optim_class *cls)
+int mn_optim_add(mn_optim *o, mn_module *m)
 {
-    mn_optim *o = mni_calloc(sizeof *o);
-    if (o) o->cls = cls;
-    return o;
+    static const char who[] = "mn_optim_add";
+    if (o) return add_module(o, who, m);
+    mni_pass_null(who, "the optimizer");
+    return -1;
 }
 
-mn_optim *mni_optim_finish(mn_optim *o, int number)
+int mn_optim_add_tensors(mn_optim *o, mn_tensor *const *parameters, int n)
 {
-    if (number >= 0) return o;
-    mn_optim_free(o);
-    return NULL;
+    static const char who[] = "mn_optim_add_tensors";
+    if (o) return add_tensors(o, who, parameters, n);
+    mni_pass_null(who, "the optimizer");
+    return -1;
 }
-
-/* ---- learning rates ---- */
 
 int mn_optim_groups(const mn_optim *o)
 {
     return o ? o->n_groups : 0;
 }
 
-/* The group of that number; NULL with the last error set. */
-static mni_group *numbered(const char *who, const mn_optim *o, int number)
+/* ---- making and freeing ---- */
+
+/* An optimizer without groups; NULL when the options make no sense or without memory. */
+static mn_optim *make(const mni_optim_class *cls, const char *who, const double *option)
 {
-    if (!o) {
-        mni_pass_null(who, "the optimizer");
-        return NULL;
-    }
-    if (number >= 0 && number < o->n_groups) return &o->groups[number];
-    mn_fail(MN_ERR_ARGUMENT, "%s: there is no group %d; the optimizer has %d", who, number,
-            o->n_groups);
+    for (int k = 0; cls->options[k].name; k++)
+        if (!mni_obeys(who, cls->options[k].name, cls->options[k].rule, option[k])) return NULL;
+    if (cls->check && !cls->check(who, option)) return NULL;
+    mn_optim *o = mni_calloc(sizeof *o);
+    if (!o) return NULL;
+    o->cls = cls;
+    o->refs = 1;
+    memcpy(o->option, option, (size_t)mni_option_count(cls) * sizeof *option);
+    return o;
+}
+
+mn_optim *mni_optim_module(const mni_optim_class *cls, mn_module *m, const double *option)
+{
+    char who[64];
+    snprintf(who, sizeof who, "mn_optim_%s", cls->name);
+    mn_optim *o = make(cls, who, option);
+    if (o && add_module(o, who, m) == 0) return o;
+    mn_optim_free(o);
     return NULL;
 }
 
-double mn_optim_lr(const mn_optim *o, int number)
+mn_optim *mni_optim_tensors(const mni_optim_class *cls, mn_tensor *const *parameters, int n,
+                            const double *option)
 {
-    const mni_group *g = numbered("mn_optim_lr", o, number);
-    return g ? g->lr : (double)NAN;
-}
-
-mn_error mn_optim_set_lr(mn_optim *o, int number, double lr)
-{
-    static const char who[] = "mn_optim_set_lr";
-    mni_group *g = numbered(who, o, number);
-    if (!g || !check_lr(who, lr)) return mn_last_error();
-    g->lr = lr;
-    return MN_OK;
+    char who[64];
+    snprintf(who, sizeof who, "mn_optim_%s_tensors", cls->name);
+    mn_optim *o = make(cls, who, option);
+    if (o && add_tensors(o, who, parameters, n) == 0) return o;
+    mn_optim_free(o);
+    return NULL;
 }
 
 void mn_optim_free(mn_optim *o)
 {
-    if (!o) return;
+    if (!o || --o->refs > 0) return;
     for (int g = 0; g < o->n_groups; g++) group_free(&o->groups[g]);
     mni_free(o->groups);
+    mni_free(o->work);
     mni_free(o);
 }

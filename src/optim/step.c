@@ -1,7 +1,6 @@
 /*
- * optim/step.c: what is done to all parameters at once: the step, clipping, forgetting gradients. A
- * step first checks and allocates for every parameter, then changes them, so that it is done whole
- * or not at all.
+ * optim/step.c: the step. It first checks and allocates for every parameter, then changes them, so
+ * that it is done whole or not at all.
  */
 #include "autograd/tape.h"
 #include "nn/module.h"
@@ -10,73 +9,15 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    GRAIN = 32 * MNI_OPTIM_BLOCK,     /* elements worth a thread */
-    SUM_CHUNK = 16 * MNI_OPTIM_BLOCK, /* elements of one partial sum of squares */
-    SUM_CHUNKS = 64                   /* partial sums at a time */
-};
+enum { GRAIN = 32 * MNI_BLOCK }; /* elements worth a thread */
 
-void mni_axpby(mn_dtype dtype, int64_t n, double alpha, const void *a, double beta, const void *b,
-               void *out)
-{
-    mni_kernels()->axpby[dtype](n, a, 1, b, 1, out, 1, (double[2]){alpha, beta});
-}
-
-/* ---- blocks: n consecutive elements in row-major order, wherever the strides put them ---- */
-
-typedef union block {
-    float f32[MNI_OPTIM_BLOCK];
-    double f64[MNI_OPTIM_BLOCK];
-} block;
-
-static char *address(const mn_tensor *x, int64_t element)
-{
-    int64_t offset = 0;
-    for (int d = x->ndim - 1; d >= 0; d--) {
-        offset += element % x->shape[d] * x->strides[d];
-        element /= x->shape[d];
-    }
-    return x->data + offset * (int64_t)mn_dtype_size((mn_dtype)x->dtype);
-}
-
-/* Copies between the elements from `at` on and a block; parameters are seldom not contiguous. */
-static void gather(const mn_tensor *x, int64_t at, int64_t n, block *b)
-{
-    size_t size = mn_dtype_size((mn_dtype)x->dtype);
-    for (int64_t i = 0; i < n; i++) memcpy((char *)b + (size_t)i * size, address(x, at + i), size);
-}
-
-static void scatter(mn_tensor *x, int64_t at, int64_t n, const block *b)
-{
-    size_t size = mn_dtype_size((mn_dtype)x->dtype);
-    for (int64_t i = 0; i < n; i++)
-        memcpy(address(x, at + i), (const char *)b + (size_t)i * size, size);
-}
-
-static void *contiguous_at(const mn_tensor *x, int64_t at)
-{
-    return x->data + at * (int64_t)mn_dtype_size((mn_dtype)x->dtype);
-}
-
-/* The elements themselves where they are adjacent, else a copy in b. */
-static const void *read_block(const mn_tensor *x, int64_t at, int64_t n, block *b)
-{
-    if (x->contiguous) return contiguous_at(x, at);
-    gather(x, at, n, b);
-    return b;
-}
-
-/* ---- the step ---- */
-
-/* Whether a step changes the parameter. */
-static mn_tensor *usable_grad(const mn_tensor *p)
+mn_tensor *mni_usable_grad(const mn_tensor *p)
 {
     return p->requires_grad ? mn_tensor_grad(p) : NULL;
 }
 
-/* The tape on which o may act now; else NULL, with the error set. A backward pass that failed
- * leaves gradients that are neither the old nor the new. */
-static bool ready(const char *who, const mn_optim *o, mn_tape *t)
+/* A backward pass that failed leaves gradients that are neither the old nor the new. */
+bool mni_optim_ready(const char *who, const mn_optim *o, mn_tape *t)
 {
     if (!t) {
         mni_pass_null(who, "the tape");
@@ -98,63 +39,161 @@ static bool ready(const char *who, const mn_optim *o, mn_tape *t)
     return true;
 }
 
-static bool make_states(mni_slot *s, int n)
+/* ---- memory ---- */
+
+bool mni_state_shape(const mni_optim_class *cls, const mni_group *g, const mni_slot *s, int k,
+                     int *ndim, int64_t *shape)
 {
-    const mn_tensor *p = s->parameter;
-    for (int k = 0; k < n; k++) {
-        if (s->state[k]) continue;
-        s->state[k] = mn_tensor_zeros((mn_dtype)p->dtype, p->ndim, p->shape);
+    *ndim = s->parameter->ndim;
+    memcpy(shape, s->parameter->shape, sizeof s->parameter->shape);
+    return !cls->shape || cls->shape(g, s, k, ndim, shape);
+}
+
+static bool kept(const mni_optim_class *cls, const mni_group *g, int k)
+{
+    const int when = cls->states[k].when;
+    return when == MNI_ALWAYS || g->option[when] != 0;
+}
+
+bool mni_optim_states(mn_optim *o, mni_group *g, mni_slot *s)
+{
+    for (int k = 0; o->cls->states && o->cls->states[k].name; k++) {
+        int ndim;
+        int64_t shape[MN_MAX_DIMS];
+        if (s->state[k] || !kept(o->cls, g, k)) continue;
+        if (!mni_state_shape(o->cls, g, s, k, &ndim, shape)) continue;
+        s->state[k] = mn_tensor_zeros((mn_dtype)s->parameter->dtype, ndim, shape);
         if (!s->state[k]) return false;
+        s->fresh |= 1u << k;
     }
     return true;
 }
 
+bool mni_optim_work(mn_optim *o, size_t bytes)
+{
+    if (bytes <= o->work_size) return true;
+    void *work = mni_alloc(bytes);
+    if (!work) return false;
+    mni_free(o->work);
+    o->work = work;
+    o->work_size = bytes;
+    return true;
+}
+
+static size_t bytes_of(const mn_tensor *x)
+{
+    return ((size_t)x->numel * mn_dtype_size((mn_dtype)x->dtype) + 63) / 64 * 64;
+}
+
+/* The scratch memory of a parameter: a contiguous copy where it is not, then the class's. */
+static bool make_work(mn_optim *o, const mn_tensor *p)
+{
+    size_t copy = p->contiguous ? 0 : bytes_of(p);
+    return mni_optim_work(o, copy + (o->cls->work ? o->cls->work(p) : 0));
+}
+
+/* ---- one parameter ---- */
+
 typedef struct job {
-    const mn_optim *optim;
-    const mni_group *group;
-    const mni_slot *slot;
-    const mn_tensor *grad;
+    const mni_update *whole;
+    mni_optim_loop loop;
 } job;
 
-static void update_range(void *arg, int64_t begin, int64_t end)
+static void *at(const void *data, int64_t element, mn_dtype dtype)
+{
+    return data ? (char *)(uintptr_t)data + element * (int64_t)mn_dtype_size(dtype) : NULL;
+}
+
+/* The loop over a range, in blocks, each with its g first. */
+static void run_range(void *arg, int64_t begin, int64_t end)
 {
     const job *j = arg;
-    mn_tensor *p = j->slot->parameter;
-    block p_copy, g_copy;
-    mni_update u = {.options = j->group->options,
-                    .lr = j->group->lr,
-                    .step = j->slot->steps,
-                    .dtype = (mn_dtype)p->dtype};
-    for (int64_t at = begin; at < end; at += u.n) {
-        u.n = end - at < MNI_OPTIM_BLOCK ? end - at : MNI_OPTIM_BLOCK;
-        u.g = read_block(j->grad, at, u.n, &g_copy);
-        u.p = p->contiguous ? contiguous_at(p, at) : &p_copy;
-        for (int k = 0; k < j->group->states; k++)
-            u.state[k] = contiguous_at(j->slot->state[k], at);
-        if (!p->contiguous) gather(p, at, u.n, &p_copy);
-        j->optim->cls->update(&u);
-        if (!p->contiguous) scatter(p, at, u.n, &p_copy);
+    const mni_update *all = j->whole;
+    mni_update u = *all;
+    double g[MNI_BLOCK]; /* of either dtype */
+    for (int64_t i = begin; i < end; i += u.n) {
+        u.n = end - i < MNI_BLOCK ? end - i : MNI_BLOCK;
+        u.p = at(all->p, i, u.dtype);
+        u.g = at(all->g, i, u.dtype);
+        u.work = at(all->work, i, u.dtype);
+        for (int k = 0; k < MNI_STATES; k++) u.state[k] = at(all->state[k], i, u.dtype);
+        if (u.decay != 0) {
+            mni_kernels()->axpby[u.dtype](u.n, u.g, 1, u.p, 1, g, 1, (double[2]){u.sign, u.decay});
+            u.g = g;
+        } else if (u.sign < 0) {
+            mni_kernels()->neg[u.dtype](u.n, u.g, 1, g, 1, NULL);
+            u.g = g;
+        }
+        j->loop(&u);
     }
 }
 
+void mni_optim_run(mni_team *team, const mni_update *u, mni_optim_loop loop)
+{
+    mni_team_range(team, u->n, GRAIN, run_range, &(job){u, loop});
+}
+
+/* Everything it needs is there: it cannot fail. */
+static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, const mn_tensor *grad,
+                     mni_team *team)
+{
+    mn_tensor *p = s->parameter;
+    mni_update u = {.option = g->option,
+                    .step = ++s->steps,
+                    .fresh = s->fresh,
+                    .number = s->number,
+                    .sign = 1,
+                    .dtype = (mn_dtype)p->dtype,
+                    .n = p->numel,
+                    .p = p->data,
+                    .g = grad->data,
+                    .work = o->work,
+                    .parameter = p};
+    s->fresh = 0;
+    for (int k = 0; o->cls->states && o->cls->states[k].name; k++)
+        u.state[k] = s->state[k] && kept(o->cls, g, k) ? s->state[k]->data : NULL;
+    mn_tensor copy = mni_header(u.dtype, p->ndim, p->shape, o->work);
+    if (!p->contiguous) {
+        mni_copy(team, p, &copy);
+        u.p = o->work;
+        u.work = (char *)o->work + bytes_of(p);
+    }
+    o->cls->begin(&u);
+    if (o->cls->loop) {
+        mni_optim_run(team, &u, o->cls->loop[u.dtype]);
+    } else {
+        o->cls->whole(&u, team);
+    }
+    if (!p->contiguous) mni_copy(team, &copy, p);
+    mni_touch(p, o->cls->name);
+}
+
+/* ---- all of them ---- */
+
 mn_error mn_optim_step(mn_optim *o, mn_tape *t)
 {
-    if (!ready("mn_optim_step", o, t)) return mn_tape_error(t);
+    static const char who[] = "mn_optim_step";
+    if (!mni_optim_ready(who, o, t)) return mn_tape_error(t);
+    if (o->cls->minimize) {
+        mn_tape_fail(t, MN_ERR_STATE,
+                     "%s: %s computes the loss more than once; use "
+                     "mn_optim_step_closure",
+                     who, o->cls->name);
+        return mn_tape_error(t);
+    }
     for (int g = 0; g < o->n_groups; g++)
         for (int i = 0; i < o->groups[g].n; i++) {
             mni_slot *s = &o->groups[g].slots[i];
-            if (!usable_grad(s->parameter) || make_states(s, o->groups[g].states)) continue;
+            if (!mni_usable_grad(s->parameter)) continue;
+            if (mni_optim_states(o, &o->groups[g], s) && make_work(o, s->parameter)) continue;
             mni_tape_adopt(t, "memory");
             return mn_tape_error(t);
         }
     for (int g = 0; g < o->n_groups; g++)
         for (int i = 0; i < o->groups[g].n; i++) {
             mni_slot *s = &o->groups[g].slots[i];
-            job j = {o, &o->groups[g], s, usable_grad(s->parameter)};
-            if (!j.grad) continue;
-            s->steps++;
-            mni_team_range(mni_tape_team(t), s->parameter->numel, GRAIN, update_range, &j);
-            mni_touch(s->parameter, o->cls->name);
+            const mn_tensor *grad = mni_usable_grad(s->parameter);
+            if (grad) step_one(o, &o->groups[g], s, grad, mni_tape_team(t));
         }
     return MN_OK;
 }
@@ -166,82 +205,30 @@ void mn_optim_zero_grad(mn_optim *o)
             mn_tensor_zero_grad(o->groups[g].slots[i].parameter);
 }
 
-/* ---- clipping ---- */
+/* ---- with a closure ---- */
 
-typedef struct squares {
-    const mn_tensor *x;
-    int64_t begin;
-    double partial[SUM_CHUNKS];
-} squares;
-
-static double block_squares(mn_dtype dtype, int64_t n, const void *data)
+double mni_optim_ask(mn_optim *o, mn_tape *t, mn_closure closure, void *user)
 {
-    double sum[8] = {0};
-    int64_t i = 0;
-    if (dtype == MN_F64) {
-        const double *x = data;
-        for (; i + 8 <= n; i += 8)
-            for (int k = 0; k < 8; k++) sum[k] += x[i + k] * x[i + k];
-        for (; i < n; i++) sum[0] += x[i] * x[i];
-    } else {
-        const float *x = data;
-        for (; i + 8 <= n; i += 8)
-            for (int k = 0; k < 8; k++) sum[k] += (double)x[i + k] * (double)x[i + k];
-        for (; i < n; i++) sum[0] += (double)x[i] * (double)x[i];
-    }
-    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    mn_scope scope = mn_scope_begin(t, MN_ENABLE_GRAD);
+    mn_optim_zero_grad(o);
+    mn_tensor *loss = closure(t, user);
+    double value = (double)NAN;
+    if (mn_backward(t, loss) == MN_OK) value = mn_tensor_item(loss);
+    mn_scope_end(t, scope, NULL, 0);
+    return mn_tape_error(t) ? (double)NAN : value;
 }
 
-static void square_chunk(void *arg, int64_t chunk)
+double mn_optim_step_closure(mn_optim *o, mn_tape *t, mn_closure closure, void *user)
 {
-    squares *s = arg;
-    block copy;
-    int64_t begin = s->begin + chunk * SUM_CHUNK, end = begin + SUM_CHUNK;
-    double sum = 0;
-    if (end > s->x->numel) end = s->x->numel;
-    for (int64_t at = begin; at < end; at += MNI_OPTIM_BLOCK) {
-        int64_t n = end - at < MNI_OPTIM_BLOCK ? end - at : MNI_OPTIM_BLOCK;
-        sum += block_squares((mn_dtype)s->x->dtype, n, read_block(s->x, at, n, &copy));
-    }
-    s->partial[chunk] = sum;
-}
-
-static double sum_of_squares(mni_team *team, const mn_tensor *x)
-{
-    squares s = {.x = x};
-    double sum = 0;
-    for (; s.begin < x->numel; s.begin += SUM_CHUNKS * SUM_CHUNK) {
-        int64_t left = (x->numel - s.begin + SUM_CHUNK - 1) / SUM_CHUNK;
-        int64_t chunks = left < SUM_CHUNKS ? left : SUM_CHUNKS;
-        mni_team_run(team, chunks, square_chunk, &s);
-        for (int64_t c = 0; c < chunks; c++) sum += s.partial[c];
-    }
-    return sum;
-}
-
-double mn_optim_clip_grad_norm(mn_optim *o, mn_tape *t, double max_norm)
-{
-    static const char who[] = "mn_optim_clip_grad_norm";
-    if (!ready(who, o, t)) return (double)NAN;
-    if (!(max_norm >= 0)) {
-        mn_tape_fail(t, MN_ERR_ARGUMENT, "%s: max_norm %g is not a number >= 0", who, max_norm);
+    static const char who[] = "mn_optim_step_closure";
+    if (!t) {
+        mni_pass_null(who, "the tape");
         return (double)NAN;
     }
-    double sum = 0;
-    for (int g = 0; g < o->n_groups; g++)
-        for (int i = 0; i < o->groups[g].n; i++) {
-            const mn_tensor *grad = usable_grad(o->groups[g].slots[i].parameter);
-            if (grad) sum += sum_of_squares(mni_tape_team(t), grad);
-        }
-    double norm = sqrt(sum);
-    if (!(norm > max_norm)) return norm;
-    double factor[2] = {max_norm / (norm + 1e-6)};
-    for (int g = 0; g < o->n_groups; g++)
-        for (int i = 0; i < o->groups[g].n; i++) {
-            mn_tensor *grad = usable_grad(o->groups[g].slots[i].parameter);
-            if (!grad) continue;
-            mni_map1(mni_tape_team(t), mni_kernels()->mul_scalar, grad, grad, factor);
-            mni_touch(grad, "clip_grad_norm");
-        }
-    return norm;
+    if (!o) mni_tape_adopt(t, "the optimizer");
+    if (!closure) mn_tape_fail(t, MN_ERR_ARGUMENT, "%s: the closure is NULL", who);
+    if (mn_tape_error(t)) return (double)NAN;
+    if (o->cls->minimize) return o->cls->minimize(o, t, closure, user);
+    double loss = mni_optim_ask(o, t, closure, user);
+    return mn_optim_step(o, t) == MN_OK ? loss : (double)NAN;
 }

@@ -28,9 +28,11 @@ int main(void)
     CHECK(mn_module_numel(net) == 32 && mn_module_numel_trainable(net) == 12);
 
     mn_optim *sgd = mn_optim_sgd(head, 0.1, &(mn_optim_sgd_opts){.momentum = 0.9});
-    CHECK(mn_optim_sgd_add(sgd, trunk, 0.001, NULL) == 1);
+    CHECK(mn_optim_add(sgd, trunk) == 1);
+    mn_optim_set(sgd, 1, "lr", 0.001);
+    mn_optim_set(sgd, 1, "momentum", 0);
     CHECK(mn_optim_groups(sgd) == 2);
-    CHECK(mn_optim_sgd_add(sgd, head, 0.1, NULL) == -1); /* it is in group 0 already */
+    CHECK(mn_optim_add(sgd, head) == -1); /* it is in group 0 already */
 
     mn_tape *t = mn_tape_new(NULL);
     double trunk_before = weight(net, "0.0.weight"), head_before = weight(net, "1.weight");

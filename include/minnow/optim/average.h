@@ -1,0 +1,1 @@
+#include <minnow/optim/step.h>

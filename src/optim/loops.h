@@ -1,0 +1,211 @@
+/*
+ * optim/loops.h: the arithmetic of every optimizer on single elements. loops.c includes this text
+ * twice: T is float, then double, and LOOP(name) a name for it.
+ *
+ * p: parameter, g: its gradient (negated by maximize, weight decay added), c: the numbers that the
+ * optimizer's `begin` computed. Where p is multiplied by `keep`, that is 1 - lr weight_decay of a
+ * decoupled decay, or 1.
+ */
+
+#define P T *restrict p = u->p
+#define G const T *restrict g = u->g
+#define STATE(name, k) T *restrict name = u->state[k]
+#define EACH for (int64_t i = 0; i < u->n; i++)
+
+static void LOOP(sgd)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(b, 0);
+    const T lr = (T)u->c[0], momentum = (T)u->c[1], fresh = (T)u->c[2];
+    const bool nesterov = u->c[3] != 0;
+    if (!b) {
+        EACH p[i] -= lr * g[i];
+        return;
+    }
+    EACH b[i] = momentum * b[i] + fresh * g[i];
+    if (nesterov) {
+        EACH p[i] -= lr * (g[i] + momentum * b[i]);
+    } else {
+        EACH p[i] -= lr * b[i];
+    }
+}
+
+/* m, v <- running means of g and g^2. */
+static void LOOP(moments)(const mni_update *u, T beta1, T beta2)
+{
+    G;
+    STATE(m, 0);
+    STATE(v, 1);
+    const T one_less1 = (T)(1 - u->c[0]), one_less2 = (T)(1 - u->c[1]);
+    EACH
+    {
+        m[i] = beta1 * m[i] + one_less1 * g[i];
+        v[i] = beta2 * v[i] + one_less2 * g[i] * g[i];
+    }
+}
+
+static void LOOP(adam)(const mni_update *u)
+{
+    P;
+    const T *m = u->state[0], *v = u->state[1];
+    STATE(most, 2);
+    const T scale = (T)u->c[2], eps = (T)u->c[3], rate = (T)u->c[4], keep = (T)u->c[5];
+    LOOP(moments)(u, (T)u->c[0], (T)u->c[1]);
+    if (most) { /* amsgrad */
+        EACH most[i] = most[i] > v[i] ? most[i] : v[i];
+        v = most;
+    }
+    EACH p[i] = keep * p[i] - rate * (m[i] / (sqrt(v[i]) * scale + eps));
+}
+
+static void LOOP(adamax)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(m, 0);
+    STATE(most, 1);
+    const T beta1 = (T)u->c[0], one_less1 = (T)(1 - u->c[0]), beta2 = (T)u->c[1];
+    const T eps = (T)u->c[2], rate = (T)u->c[3];
+    EACH
+    {
+        const T size = fabs(g[i]) + eps, old = beta2 * most[i];
+        m[i] = beta1 * m[i] + one_less1 * g[i];
+        most[i] = old > size ? old : size;
+        p[i] -= rate * (m[i] / most[i]);
+    }
+}
+
+static void LOOP(nadam)(const mni_update *u)
+{
+    P;
+    G;
+    const T *m = u->state[0], *v = u->state[1];
+    const T scale = (T)u->c[2], eps = (T)u->c[3], of_g = (T)u->c[4], of_m = (T)u->c[5];
+    const T keep = (T)u->c[6];
+    LOOP(moments)(u, (T)u->c[0], (T)u->c[1]);
+    EACH p[i] = keep * p[i] - (of_g * g[i] + of_m * m[i]) / (sqrt(v[i]) * scale + eps);
+}
+
+static void LOOP(radam)(const mni_update *u)
+{
+    P;
+    const T *m = u->state[0], *v = u->state[1];
+    const T eps = (T)u->c[2], rate = (T)u->c[3], keep = (T)u->c[4];
+    const bool rectified = u->c[5] != 0;
+    LOOP(moments)(u, (T)u->c[0], (T)u->c[1]);
+    if (rectified) {
+        EACH p[i] = keep * p[i] - rate * (m[i] / (sqrt(v[i]) + eps));
+    } else {
+        EACH p[i] = keep * p[i] - rate * m[i];
+    }
+}
+
+static void LOOP(adagrad)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(sum, 0);
+    const T rate = (T)u->c[0], eps = (T)u->c[1], start = (T)u->c[2];
+    EACH
+    {
+        sum[i] += start + g[i] * g[i];
+        p[i] -= rate * (g[i] / (sqrt(sum[i]) + eps));
+    }
+}
+
+static void LOOP(adadelta)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(square, 0);
+    STATE(delta, 1);
+    const T lr = (T)u->c[0], rho = (T)u->c[1], one_less = (T)(1 - u->c[1]), eps = (T)u->c[2];
+    EACH
+    {
+        square[i] = rho * square[i] + one_less * g[i] * g[i];
+        const T d = sqrt(delta[i] + eps) / sqrt(square[i] + eps) * g[i];
+        delta[i] = rho * delta[i] + one_less * d * d;
+        p[i] -= lr * d;
+    }
+}
+
+static void LOOP(rmsprop)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(square, 0);
+    STATE(mean, 1);
+    STATE(b, 2);
+    T step[MNI_BLOCK];
+    const T lr = (T)u->c[0], alpha = (T)u->c[1], one_less = (T)(1 - u->c[1]), eps = (T)u->c[2];
+    const T momentum = (T)u->c[3];
+    EACH square[i] = alpha * square[i] + one_less * g[i] * g[i];
+    if (mean) {
+        EACH
+        {
+            mean[i] = alpha * mean[i] + one_less * g[i];
+            step[i] = g[i] / (sqrt(square[i] - mean[i] * mean[i]) + eps);
+        }
+    } else {
+        EACH step[i] = g[i] / (sqrt(square[i]) + eps);
+    }
+    if (b) {
+        EACH step[i] = b[i] = momentum * b[i] + step[i];
+    }
+    EACH p[i] -= lr * step[i];
+}
+
+static void LOOP(rprop)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(before, 0);
+    STATE(size, 1);
+    const T minus = (T)u->c[0], plus = (T)u->c[1], least = (T)u->c[2], most = (T)u->c[3];
+    const T start = (T)u->c[4];
+    EACH
+    {
+        const T turn = g[i] * before[i]; /* below 0 where the last step went too far */
+        T s = (start + size[i]) * (turn > 0 ? plus : turn < 0 ? minus : 1);
+        s = s < least ? least : s;
+        size[i] = s > most ? most : s;
+        before[i] = turn < 0 ? 0 : g[i];
+        p[i] -= before[i] > 0 ? size[i] : before[i] < 0 ? -size[i] : before[i]; /* 0, NaN */
+    }
+}
+
+static void LOOP(asgd)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(mean, 0);
+    const T keep = (T)u->c[0], eta = (T)u->c[1], mu = (T)u->c[2];
+    EACH p[i] = keep * p[i] - eta * g[i];
+    if (u->c[2] == 1) {
+        EACH mean[i] = p[i];
+    } else {
+        EACH mean[i] += mu * (p[i] - mean[i]);
+    }
+}
+
+static void LOOP(lion)(const mni_update *u)
+{
+    P;
+    G;
+    STATE(m, 0);
+    const T beta1 = (T)u->c[0], one_less1 = (T)(1 - u->c[0]);
+    const T beta2 = (T)u->c[1], one_less2 = (T)(1 - u->c[1]);
+    const T lr = (T)u->c[2], keep = (T)u->c[3];
+    EACH
+    {
+        const T way = beta1 * m[i] + one_less1 * g[i];
+        p[i] = keep * p[i] - lr * (way > 0 ? 1 : way < 0 ? -1 : way); /* 0, NaN */
+        m[i] = beta2 * m[i] + one_less2 * g[i];
+    }
+}
+
+#undef P
+#undef G
+#undef STATE
+#undef EACH
