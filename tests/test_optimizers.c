@@ -92,6 +92,19 @@ MAKE(lion, mn_optim_lion_tensors(p, n, a[0], a[1], a[2],
 MAKE(asgd, mn_optim_asgd_tensors(p, n, a[0], a[1], a[2], a[3],
                                  &(mn_optim_asgd_opts){.weight_decay = a[4], .maximize = YES(5)}))
 
+MAKE(muon, mn_optim_muon_tensors(p, n, a[0], a[1], a[2],
+                                 &(mn_optim_muon_opts){.no_nesterov = !YES(3),
+                                                       .ns_coefficients = {a[4], a[5], a[6]},
+                                                       .eps = a[7],
+                                                       .ns_steps = (int)a[8],
+                                                       .match_rms_adamw = YES(9)}))
+MAKE(adafactor, mn_optim_adafactor_tensors(p, n, a[0], a[1],
+                                           &(mn_optim_adafactor_opts){.eps1 = a[2],
+                                                                      .eps2 = a[3],
+                                                                      .d = a[4],
+                                                                      .weight_decay = a[5],
+                                                                      .maximize = YES(6)}))
+
 /* The row of an optimizer. states: its state tensors in the default case, in the order of names;
  * wrong: arguments that it must refuse, and what it says then. */
 static const struct row {
@@ -193,6 +206,23 @@ static const struct row {
       {2, -1, "alpha -1 is not a number >= 0"},
       {3, NAN, "t0 nan is not a number >= 0"},
       {4, -1, "weight_decay -1 is not a number >= 0"}}},
+    {"muon",
+     make_muon,
+     {"momentum_buffer"},
+     {{1, -1, "weight_decay -1 is not a number >= 0"},
+      {2, -1, "momentum -1 is not a number >= 0"},
+      {5, INFINITY, "ns_b inf is not a finite number"},
+      {7, -1, "eps -1 is not a number >= 0"},
+      {8, -1, "ns_steps -1 is not a whole number >= 1"},
+      {8, 100, "ns_steps 100 is not below 100"}}},
+    {"adafactor",
+     make_adafactor,
+     {"col_var", "row_var"},
+     {{1, 0.1, "beta2_decay 0.1 is not a number <= 0"},
+      {2, -1, "eps1 -1 is not a number >= 0"},
+      {3, -1, "eps2 -1 is not a number >= 0"},
+      {4, 0.5, "d 0.5 is not a number >= 1"},
+      {5, -1, "weight_decay -1 is not a number >= 0"}}},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -413,22 +443,24 @@ START_TEST(a_step_without_memory_changes_nothing_and_may_be_repeated)
 }
 END_TEST
 
-/* Three steps of a large matrix, on gradients made from its own values. */
-static mn_tensor *large_run(const struct row *row, int threads, mn_dtype dtype, bool gaps)
+enum { ROW_LENGTH = 411, ROW_COUNT = LARGE / ROW_LENGTH, THIRD = ROW_LENGTH / 3 };
+
+/* Three steps of a large parameter, on gradients made from its own values. gaps: it lies in memory
+ * column by column, with as much between. */
+static mn_tensor *large_run(const struct row *row, int ndim, int threads, mn_dtype dtype, bool gaps)
 {
-    const fixture_case *f = default_case(row->name, dtype);
-    const int64_t shape[2] = {LARGE / 411, 411};
+    const int64_t shape[3] = {ROW_COUNT, ndim == 3 ? 3 : ROW_LENGTH, THIRD};
+    const int64_t strides[3] = {2, 2 * ROW_COUNT, 6 * ROW_COUNT};
     mn_tape *t = mn_tape_new(&(mn_tape_opts){.threads = threads});
     mn_rng rng = mn_rng_make(5, 6);
-    double *memory = calloc((size_t)(2 * shape[0] * shape[1]), sizeof *memory);
-    mn_tensor *p = mn_tensor_empty(dtype, 2, shape);
+    double *memory = calloc(2 * ROW_COUNT * ROW_LENGTH, sizeof *memory);
+    mn_tensor *p = mn_tensor_empty(dtype, ndim, shape);
     mn_tensor *w =
-        gaps ? mn_tensor_wrap(dtype, 2, shape, (int64_t[]){2, 2 * shape[0]}, memory, NULL, NULL)
-             : mn_retain(p);
+        gaps ? mn_tensor_wrap(dtype, ndim, shape, strides, memory, NULL, NULL) : mn_retain(p);
     ck_assert_int_eq(mn_tensor_uniform(p, -1, 1, &rng), MN_OK);
     if (gaps) ck_assert_int_eq(mn_tensor_copy(w, p), MN_OK);
     ck_assert_int_eq(mn_tensor_set_requires_grad(w, true), MN_OK);
-    mn_optim *o = row->make(&w, 1, f->args.number);
+    mn_optim *o = row->make(&w, 1, default_case(row->name, dtype)->args.number);
     for (int k = 0; k < 3; k++) {
         mn_optim_zero_grad(o);
         mn_tensor *cube = mn_mul(t, w, mn_mul(t, w, w));
@@ -437,7 +469,7 @@ static mn_tensor *large_run(const struct row *row, int threads, mn_dtype dtype, 
         mn_tape_reset(t);
     }
     mn_tensor_set_requires_grad(w, false);
-    ck_assert_int_eq(mn_tensor_copy(p, w), MN_OK);
+    if (gaps) ck_assert_int_eq(mn_tensor_copy(p, w), MN_OK);
     mn_optim_free(o);
     mn_release(w);
     mn_tape_free(t);
@@ -447,17 +479,35 @@ static mn_tensor *large_run(const struct row *row, int threads, mn_dtype dtype, 
 
 START_TEST(steps_have_the_same_bits_for_any_number_of_threads_and_any_memory)
 {
-    for (int type = MN_F32; type <= MN_F64; type++) {
-        mn_dtype dtype = (mn_dtype)type;
-        mn_tensor *one = large_run(&rows[_i], 1, dtype, false);
+    static const struct {
+        int threads;
+        bool gaps;
+    } ways[] = {{2, false}, {3, false}, {1, true}};
+    for (int i = 0; i < 4; i++) {
+        mn_dtype dtype = i % 2 ? MN_F64 : MN_F32;
+        int ndim = 2 + i / 2;
+        if (ndim == 3 && rows[_i].make == make_muon) continue;
+        mn_tensor *one = large_run(&rows[_i], ndim, 1, dtype, false);
+        size_t size = (size_t)mn_tensor_numel(one) * mn_dtype_size(dtype);
         for (int k = 0; k < 3; k++) {
-            mn_tensor *other = large_run(&rows[_i], k == 2 ? 1 : 2 + k, dtype, k == 2);
-            size_t size = (size_t)mn_tensor_numel(one) * mn_dtype_size(dtype);
+            mn_tensor *other = large_run(&rows[_i], ndim, ways[k].threads, dtype, ways[k].gaps);
             ck_assert_int_eq(memcmp(mn_tensor_data(one), mn_tensor_data(other), size), 0);
             mn_release(other);
         }
         mn_release(one);
     }
+}
+END_TEST
+
+START_TEST(muon_refuses_what_is_not_a_matrix)
+{
+    mn_module *m = mn_nn_sequential(mn_nn_linear(3, 2, NULL));
+    ck_assert_ptr_null(mn_optim_muon(m, 0.1, 0, 0.9, NULL));
+    ck_assert_str_eq(
+        mn_last_message(),
+        "mn_optim_muon: parameter \"0.bias\" is f32 [2]; muon steps matrices, the rest "
+        "is for another optimizer");
+    mn_module_free(m);
 }
 END_TEST
 
@@ -524,6 +574,7 @@ int main(void)
                         ROWS);
     tcase_add_loop_test(c, what_is_frozen_or_has_no_gradient_is_passed_over, 0, ROWS);
     tcase_add_loop_test(c, a_saved_optimizer_goes_on_as_if_nothing_had_happened, 0, ROWS);
+    tcase_add_test(c, muon_refuses_what_is_not_a_matrix);
     suite_add_tcase(s, c);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

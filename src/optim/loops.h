@@ -205,6 +205,57 @@ static void LOOP(lion)(const mni_update *u)
     }
 }
 
+/* work <- what Muon makes orthogonal */
+static void LOOP(muon)(const mni_update *u)
+{
+    G;
+    STATE(b, 0);
+    T *restrict way = u->work;
+    const T momentum = (T)u->c[0], one_less = (T)(1 - u->c[0]);
+    EACH b[i] = momentum * b[i] + one_less * g[i];
+    if (u->c[1] != 0) { /* nesterov */
+        EACH way[i] = momentum * b[i] + one_less * g[i];
+    } else {
+        EACH way[i] = b[i];
+    }
+}
+
+/* Adafactor: work <- g / sqrt(variance), of a vector */
+static void LOOP(vector)(const mni_update *u)
+{
+    G;
+    STATE(v, 2);
+    T *restrict way = u->work;
+    const T share = (T)u->c[0], old = (T)(1 - u->c[0]), least = (T)u->c[1];
+    EACH
+    {
+        v[i] = old * v[i] + share * g[i] * g[i];
+        way[i] = g[i] / sqrt(v[i] < least ? least : v[i]);
+    }
+}
+
+/* the same of a row of a matrix whose variance is c[0] times that of the columns */
+static void LOOP(row)(const mni_update *u)
+{
+    G;
+    const T *restrict columns = u->state[1];
+    T *restrict way = u->work;
+    const T scale = (T)u->c[0], least = (T)u->c[1];
+    EACH
+    {
+        const T v = scale * columns[i];
+        way[i] = g[i] / sqrt(v < least ? least : v);
+    }
+}
+
+/* sums in f64 of a row's squares into state 0 */
+static void LOOP(squares)(const mni_update *u)
+{
+    G;
+    double *restrict sum = u->state[0];
+    EACH sum[i] += (double)g[i] * (double)g[i];
+}
+
 #undef P
 #undef G
 #undef STATE

@@ -191,7 +191,8 @@ void mni_optim_run(mni_team *team, const mni_update *u, mni_optim_loop loop);
 
 extern const mni_optim_loop mni_loop_sgd[2], mni_loop_adam[2], mni_loop_adamax[2],
     mni_loop_nadam[2], mni_loop_radam[2], mni_loop_adagrad[2], mni_loop_adadelta[2],
-    mni_loop_rmsprop[2], mni_loop_rprop[2], mni_loop_asgd[2], mni_loop_lion[2];
+    mni_loop_rmsprop[2], mni_loop_rprop[2], mni_loop_asgd[2], mni_loop_lion[2], mni_loop_muon[2],
+    mni_loop_vector[2], mni_loop_row[2], mni_loop_squares[2];
 
 /* ---- flat.c: vectors of n adjacent elements, f32 or f64 ---- */
 

@@ -202,6 +202,53 @@ MN_API mn_optim *mn_optim_lion(mn_module *m, double lr, double beta1, double bet
 MN_API mn_optim *mn_optim_lion_tensors(mn_tensor *const *parameters, int n, double lr, double beta1,
                                        double beta2, const mn_optim_lion_opts *opts);
 
+/* ---- for matrices ---- */
+
+typedef struct mn_optim_muon_opts {
+    bool no_nesterov;
+    double ns_coefficients[3]; /* a, b, c; all 0: 3.4445, -4.775, 2.0315 */
+    double eps;                /* >= 0; 0: 1e-7 */
+    int ns_steps;              /* 1 to 99; 0: 5 */
+    bool match_rms_adamw;      /* s = 0.2 sqrt(max(rows, columns)) */
+} mn_optim_muon_opts;
+
+/* Muon (Jordan, 2024) for the matrices inside a network: the momentum made nearly orthogonal by
+ * ns_steps steps of Newton and Schulz. Every parameter must have two dimensions; biases, gains and
+ * embeddings go to another optimizer. PyTorch's defaults: lr 0.001, weight_decay 0.1 (decoupled),
+ * momentum 0.95.
+ *   b = momentum b + (1 - momentum) g, X = nesterov ? momentum b + (1 - momentum) g : b,
+ *   X = X / max(|X|, eps), then ns_steps times A = X X^T, X = a X + (b A + c A A) X
+ *   p = p - lr s X, s = sqrt(max(1, rows / columns))
+ * Computed in the parameter's dtype, where PyTorch rounds to bfloat16. Options by name: "nesterov",
+ * "ns_a", "ns_b", "ns_c". */
+MN_API mn_optim *mn_optim_muon(mn_module *m, double lr, double weight_decay, double momentum,
+                               const mn_optim_muon_opts *opts);
+MN_API mn_optim *mn_optim_muon_tensors(mn_tensor *const *parameters, int n, double lr,
+                                       double weight_decay, double momentum,
+                                       const mn_optim_muon_opts *opts);
+
+typedef struct mn_optim_adafactor_opts {
+    double eps1;         /* >= 0; 0: 2^-23 for f32, 2^-52 for f64 */
+    double eps2;         /* >= 0; 0: 1e-3 */
+    double d;            /* >= 1; 0: 1 */
+    double weight_decay; /* >= 0, decoupled */
+    bool maximize;
+} mn_optim_adafactor_opts;
+
+/* Adafactor (Shazeer, Stern, 2018): for parameters of two dimensions and more the variance of the
+ * gradient is kept for rows and columns only (of the last two dimensions). PyTorch's defaults: lr
+ * 0.01, beta2_decay -0.8. beta2_decay <= 0. With w = k^beta2_decay and rms(x) the root of the mean
+ * square of x:
+ *   v = v + w (g^2 - v) or the product of the same for the means of g^2 over rows and columns,
+ *   divided by their common mean (eps1 at least)
+ *   u = g / max(sqrt(v), eps1)
+ *   p = p - max(eps2, rms(p)) min(lr, 1 / sqrt(k)) u / max(1, rms(u) / d) */
+MN_API mn_optim *mn_optim_adafactor(mn_module *m, double lr, double beta2_decay,
+                                    const mn_optim_adafactor_opts *opts);
+MN_API mn_optim *mn_optim_adafactor_tensors(mn_tensor *const *parameters, int n, double lr,
+                                            double beta2_decay,
+                                            const mn_optim_adafactor_opts *opts);
+
 /* ---- averaged SGD ---- */
 
 typedef struct mn_optim_asgd_opts {
