@@ -80,10 +80,9 @@ double mni_abs_sum(mni_team *team, mn_dtype dtype, int64_t n, const void *a)
 }
 
 /* On one thread: only L-BFGS asks, once an iteration. */
-double mni_abs_max(mni_team *team, mn_dtype dtype, int64_t n, const void *a)
+double mni_abs_max(mn_dtype dtype, int64_t n, const void *a)
 {
     double most = 0;
-    (void)team;
     for (int64_t i = 0; i < n; i++) {
         const double x = dtype == MN_F64 ? ((const double *)a)[i] : (double)((const float *)a)[i];
         if (!(fabs(x) <= most)) most = fabs(x);

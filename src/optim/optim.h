@@ -199,7 +199,7 @@ extern const mni_optim_loop mni_loop_sgd[2], mni_loop_adam[2], mni_loop_adamax[2
 /* Sums are taken in f64 over chunks that only n decides on. */
 double mni_dot(mni_team *team, mn_dtype dtype, int64_t n, const void *a, const void *b);
 double mni_abs_sum(mni_team *team, mn_dtype dtype, int64_t n, const void *a);
-double mni_abs_max(mni_team *team, mn_dtype dtype, int64_t n, const void *a); /* NaN if any is */
+double mni_abs_max(mn_dtype dtype, int64_t n, const void *a); /* NaN if any is */
 
 /* y = alpha a + beta b; y may be a or b. */
 void mni_blend(mni_team *team, mn_dtype dtype, int64_t n, double alpha, const void *a, double beta,

@@ -266,6 +266,25 @@ MN_API mn_optim *mn_optim_asgd(mn_module *m, double lr, double lambd, double alp
 MN_API mn_optim *mn_optim_asgd_tensors(mn_tensor *const *parameters, int n, double lr, double lambd,
                                        double alpha, double t0, const mn_optim_asgd_opts *opts);
 
+/* ---- L-BFGS ---- */
+
+typedef struct mn_optim_lbfgs_opts {
+    int max_iter;            /* iterations of a step, >= 1; 0: 20 */
+    int max_eval;            /* losses of a step, >= 1; 0: max_iter 5 / 4 */
+    double tolerance_grad;   /* of the largest gradient, >= 0; 0: 1e-7 */
+    double tolerance_change; /* of parameters and loss, >= 0; 0: 1e-9 */
+    int history_size;        /* >= 1, from the first step on; 0: 100 */
+    bool strong_wolfe;       /* search along each direction; else each iteration goes lr far */
+} mn_optim_lbfgs_opts;
+
+/* Limited-memory BFGS (Liu, Nocedal, 1989) for losses that are the same function in every step: no
+ * dropout, one batch. Steps by mn_optim_step_closure only; has one group, whose parameters have one
+ * dtype. Keeps 2 history_size + 2 vectors as long as all parameters together. When a step fails,
+ * the history is forgotten. PyTorch's default: lr 1. */
+MN_API mn_optim *mn_optim_lbfgs(mn_module *m, double lr, const mn_optim_lbfgs_opts *opts);
+MN_API mn_optim *mn_optim_lbfgs_tensors(mn_tensor *const *parameters, int n, double lr,
+                                        const mn_optim_lbfgs_opts *opts);
+
 #ifdef __cplusplus
 }
 #endif
