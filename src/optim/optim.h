@@ -28,6 +28,7 @@ typedef enum mni_rule {
     MNI_BELOW_ONE,    /* [0, 1) */
     MNI_UP_TO_ONE,    /* [0, 1] */
     MNI_INSIDE_ONE,   /* (0, 1) */
+    MNI_SHARE,        /* (0, 1] */
     MNI_ABOVE_ONE,    /* > 1 */
     MNI_AT_LEAST_ONE, /* >= 1 */
     MNI_COUNT,        /* a whole number >= 1 */

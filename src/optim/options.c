@@ -19,6 +19,7 @@ static const struct {
     [MNI_BELOW_ONE] = {0, 1, true, false, "in [0, 1)"},
     [MNI_UP_TO_ONE] = {0, 1, true, true, "in [0, 1]"},
     [MNI_INSIDE_ONE] = {0, 1, false, false, "in (0, 1)"},
+    [MNI_SHARE] = {0, 1, false, true, "in (0, 1]"},
     [MNI_ABOVE_ONE] = {1, HUGE_VAL, false, false, "a number > 1"},
     [MNI_AT_LEAST_ONE] = {1, HUGE_VAL, true, false, "a number >= 1"},
     [MNI_COUNT] = {1, 1e9, true, true, "a whole number >= 1"},
