@@ -9,7 +9,7 @@
 #include <minnow/minnow.h>
 #include <string.h>
 
-enum { STEPS = 20, PARAMETERS = 2, LARGE = 200003 };
+enum { STEPS = 20, PARAMETERS = 2, LARGE = 100003 };
 
 static fixture optimizers;
 static int64_t left; /* allocations until they fail */

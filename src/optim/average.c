@@ -108,12 +108,14 @@ mn_error mn_average_update(mn_average *a, mn_tape *t)
             return mn_tape_error(t);
         }
     mni_team *team = mni_tape_team(t);
-    const double old = isnan(a->decay) ? (double)a->count / (double)(a->count + 1) : a->decay;
+    const double share = isnan(a->decay) ? 1 / (double)(a->count + 1) : 1 - a->decay;
     for (int i = 0; i < a->n; i++) {
         mn_tensor *x = a->module[i], *mean = a->mean[i];
         const bool averaged = i < a->n_parameters || a->use_buffers;
         if (a->count > 0 && averaged && mni_is_float((mn_dtype)x->dtype)) {
-            mni_map2(team, mni_kernels()->axpby, mean, x, mean, (double[2]){old, 1 - old});
+            mni_number weight;
+            mni_map3(team, mni_kernels()->lerp, mean, x,
+                     mni_number_of(&weight, (mn_dtype)x->dtype, share), mean, NULL);
         } else {
             mni_copy(team, x, mean);
         }

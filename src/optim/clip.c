@@ -41,23 +41,6 @@ double mn_optim_clip_grad_norm(mn_optim *o, mn_tape *t, double max_norm)
     return norm;
 }
 
-typedef struct clamp {
-    mn_tensor *x;
-    double max;
-} clamp;
-
-static void clamp_range(void *arg, int64_t begin, int64_t end)
-{
-    const clamp *c = arg;
-    if (c->x->dtype == MN_F64) {
-        double *x = (double *)c->x->data, max = c->max;
-        for (int64_t i = begin; i < end; i++) x[i] = x[i] > max ? max : x[i] < -max ? -max : x[i];
-    } else {
-        float *x = (float *)c->x->data, max = (float)c->max;
-        for (int64_t i = begin; i < end; i++) x[i] = x[i] > max ? max : x[i] < -max ? -max : x[i];
-    }
-}
-
 mn_error mn_optim_clip_grad_value(mn_optim *o, mn_tape *t, double max)
 {
     static const char who[] = "mn_optim_clip_grad_value";
@@ -68,7 +51,10 @@ mn_error mn_optim_clip_grad_value(mn_optim *o, mn_tape *t, double max)
     }
     int g = 0, i = 0;
     for (mn_tensor *x; (x = next_grad(o, &g, &i));) {
-        mni_team_range(mni_tape_team(t), x->numel, 32 * MNI_BLOCK, clamp_range, &(clamp){x, max});
+        mni_number low, high;
+        mni_map3(mni_tape_team(t), mni_kernels()->clamp, x,
+                 mni_number_of(&low, (mn_dtype)x->dtype, -max),
+                 mni_number_of(&high, (mn_dtype)x->dtype, max), x, NULL);
         mni_touch(x, "clip_grad_value");
     }
     return MN_OK;
