@@ -30,86 +30,76 @@ static void end(void)
 
 /* ---- the rows ---- */
 
-#define MAKE(name, call)                                                                           \
+/* From parameters, and from all of a module. */
+#define MAKE(name, ...)                                                                            \
     static mn_optim *make_##name(mn_tensor *const *p, int n, const double *a)                      \
     {                                                                                              \
-        return call;                                                                               \
+        return mn_optim_##name##_tensors(p, n, __VA_ARGS__);                                       \
+    }                                                                                              \
+    static mn_optim *of_module_##name(mn_module *m, const double *a)                               \
+    {                                                                                              \
+        return mn_optim_##name(m, __VA_ARGS__);                                                    \
     }
 #define YES(k) (a[k] != 0)
 
-MAKE(sgd, mn_optim_sgd_tensors(p, n, a[0],
-                               &(mn_optim_sgd_opts){.momentum = a[1],
-                                                    .dampening = a[2],
-                                                    .weight_decay = a[3],
-                                                    .nesterov = YES(4),
-                                                    .maximize = YES(5)}))
-MAKE(adam, mn_optim_adam_tensors(p, n, a[0], a[1], a[2],
-                                 &(mn_optim_adam_opts){.eps = a[3],
-                                                       .weight_decay = a[4],
-                                                       .maximize = YES(5),
-                                                       .amsgrad = YES(6),
-                                                       .decoupled_weight_decay = YES(7)}))
-MAKE(adamw, mn_optim_adamw_tensors(p, n, a[0], a[1], a[2], a[4],
-                                   &(mn_optim_adamw_opts){
-                                       .eps = a[3], .maximize = YES(5), .amsgrad = YES(6)}))
-MAKE(adamax, mn_optim_adamax_tensors(p, n, a[0], a[1], a[2],
-                                     &(mn_optim_adamax_opts){
-                                         .eps = a[3], .weight_decay = a[4], .maximize = YES(5)}))
-MAKE(nadam, mn_optim_nadam_tensors(p, n, a[0], a[1], a[2], a[3],
-                                   &(mn_optim_nadam_opts){.eps = a[4],
-                                                          .weight_decay = a[5],
-                                                          .maximize = YES(6),
-                                                          .decoupled_weight_decay = YES(7)}))
-MAKE(radam, mn_optim_radam_tensors(p, n, a[0], a[1], a[2],
-                                   &(mn_optim_radam_opts){.eps = a[3],
-                                                          .weight_decay = a[4],
-                                                          .maximize = YES(5),
-                                                          .decoupled_weight_decay = YES(6)}))
-MAKE(adagrad, mn_optim_adagrad_tensors(p, n, a[0],
-                                       &(mn_optim_adagrad_opts){.lr_decay = a[1],
-                                                                .initial_accumulator_value = a[2],
-                                                                .eps = a[3],
-                                                                .weight_decay = a[4],
-                                                                .maximize = YES(5)}))
-MAKE(adadelta,
-     mn_optim_adadelta_tensors(p, n, a[0], a[1],
-                               &(mn_optim_adadelta_opts){
-                                   .eps = a[2], .weight_decay = a[3], .maximize = YES(4)}))
-MAKE(rmsprop, mn_optim_rmsprop_tensors(p, n, a[0], a[1],
-                                       &(mn_optim_rmsprop_opts){.eps = a[2],
-                                                                .weight_decay = a[3],
-                                                                .maximize = YES(4),
-                                                                .momentum = a[5],
-                                                                .centered = YES(6)}))
-MAKE(rprop, mn_optim_rprop_tensors(p, n, a[0],
-                                   &(mn_optim_rprop_opts){.etaminus = a[1],
-                                                          .etaplus = a[2],
-                                                          .step_min = a[3],
-                                                          .step_max = a[4],
-                                                          .maximize = YES(5)}))
-MAKE(lion, mn_optim_lion_tensors(p, n, a[0], a[1], a[2],
-                                 &(mn_optim_lion_opts){.weight_decay = a[3], .maximize = YES(4)}))
-MAKE(asgd, mn_optim_asgd_tensors(p, n, a[0], a[1], a[2], a[3],
-                                 &(mn_optim_asgd_opts){.weight_decay = a[4], .maximize = YES(5)}))
+MAKE(sgd, a[0],
+     &(mn_optim_sgd_opts){.momentum = a[1],
+                          .dampening = a[2],
+                          .weight_decay = a[3],
+                          .nesterov = YES(4),
+                          .maximize = YES(5)})
+MAKE(adam, a[0], a[1], a[2],
+     &(mn_optim_adam_opts){.eps = a[3],
+                           .weight_decay = a[4],
+                           .maximize = YES(5),
+                           .amsgrad = YES(6),
+                           .decoupled_weight_decay = YES(7)})
+MAKE(adamw, a[0], a[1], a[2], a[4],
+     &(mn_optim_adamw_opts){.eps = a[3], .maximize = YES(5), .amsgrad = YES(6)})
+MAKE(adamax, a[0], a[1], a[2],
+     &(mn_optim_adamax_opts){.eps = a[3], .weight_decay = a[4], .maximize = YES(5)})
+MAKE(nadam, a[0], a[1], a[2], a[3],
+     &(mn_optim_nadam_opts){
+         .eps = a[4], .weight_decay = a[5], .maximize = YES(6), .decoupled_weight_decay = YES(7)})
+MAKE(radam, a[0], a[1], a[2],
+     &(mn_optim_radam_opts){
+         .eps = a[3], .weight_decay = a[4], .maximize = YES(5), .decoupled_weight_decay = YES(6)})
+MAKE(adagrad, a[0],
+     &(mn_optim_adagrad_opts){.lr_decay = a[1],
+                              .initial_accumulator_value = a[2],
+                              .eps = a[3],
+                              .weight_decay = a[4],
+                              .maximize = YES(5)})
+MAKE(adadelta, a[0], a[1],
+     &(mn_optim_adadelta_opts){.eps = a[2], .weight_decay = a[3], .maximize = YES(4)})
+MAKE(rmsprop, a[0], a[1],
+     &(mn_optim_rmsprop_opts){.eps = a[2],
+                              .weight_decay = a[3],
+                              .maximize = YES(4),
+                              .momentum = a[5],
+                              .centered = YES(6)})
+MAKE(rprop, a[0],
+     &(mn_optim_rprop_opts){
+         .etaminus = a[1], .etaplus = a[2], .step_min = a[3], .step_max = a[4], .maximize = YES(5)})
+MAKE(lion, a[0], a[1], a[2], &(mn_optim_lion_opts){.weight_decay = a[3], .maximize = YES(4)})
+MAKE(asgd, a[0], a[1], a[2], a[3], &(mn_optim_asgd_opts){.weight_decay = a[4], .maximize = YES(5)})
 
-MAKE(muon, mn_optim_muon_tensors(p, n, a[0], a[1], a[2],
-                                 &(mn_optim_muon_opts){.no_nesterov = !YES(3),
-                                                       .ns_coefficients = {a[4], a[5], a[6]},
-                                                       .eps = a[7],
-                                                       .ns_steps = (int)a[8],
-                                                       .match_rms_adamw = YES(9)}))
-MAKE(adafactor, mn_optim_adafactor_tensors(p, n, a[0], a[1],
-                                           &(mn_optim_adafactor_opts){.eps1 = a[2],
-                                                                      .eps2 = a[3],
-                                                                      .d = a[4],
-                                                                      .weight_decay = a[5],
-                                                                      .maximize = YES(6)}))
+MAKE(muon, a[0], a[1], a[2],
+     &(mn_optim_muon_opts){.no_nesterov = !YES(3),
+                           .ns_coefficients = {a[4], a[5], a[6]},
+                           .eps = a[7],
+                           .ns_steps = (int)a[8],
+                           .match_rms_adamw = YES(9)})
+MAKE(adafactor, a[0], a[1],
+     &(mn_optim_adafactor_opts){
+         .eps1 = a[2], .eps2 = a[3], .d = a[4], .weight_decay = a[5], .maximize = YES(6)})
 
 /* The row of an optimizer. states: its state tensors in the default case, in the order of names;
  * wrong: arguments that it must refuse, and what it says then. */
 static const struct row {
     const char *name;
     mn_optim *(*make)(mn_tensor *const *p, int n, const double *a);
+    mn_optim *(*of_module)(mn_module *m, const double *a);
     const char *states[4];
     struct {
         int argument;
@@ -119,6 +109,7 @@ static const struct row {
 } rows[] = {
     {"sgd",
      make_sgd,
+     of_module_sgd,
      {NULL},
      {{1, -0.5, "momentum -0.5 is not a number >= 0"},
       {2, INFINITY, "dampening inf is not a finite number"},
@@ -126,6 +117,7 @@ static const struct row {
       {4, 1, "nesterov needs momentum above 0 and dampening 0, not 0 and 0"}}},
     {"adam",
      make_adam,
+     of_module_adam,
      {"exp_avg", "exp_avg_sq"},
      {{1, 1, "beta1 1 is not in [0, 1)"},
       {1, -0.1, "beta1 -0.1 is not in [0, 1)"},
@@ -136,6 +128,7 @@ static const struct row {
       {4, INFINITY, "weight_decay inf is not a number >= 0"}}},
     {"adamw",
      make_adamw,
+     of_module_adamw,
      {"exp_avg", "exp_avg_sq"},
      {{1, 1, "beta1 1 is not in [0, 1)"},
       {2, -1, "beta2 -1 is not in [0, 1)"},
@@ -143,6 +136,7 @@ static const struct row {
       {4, -1, "weight_decay -1 is not a number >= 0"}}},
     {"adamax",
      make_adamax,
+     of_module_adamax,
      {"exp_avg", "exp_inf"},
      {{1, 1, "beta1 1 is not in [0, 1)"},
       {2, -1, "beta2 -1 is not in [0, 1)"},
@@ -150,6 +144,7 @@ static const struct row {
       {4, -1, "weight_decay -1 is not a number >= 0"}}},
     {"nadam",
      make_nadam,
+     of_module_nadam,
      {"exp_avg", "exp_avg_sq"},
      {{1, 1, "beta1 1 is not in [0, 1)"},
       {2, -1, "beta2 -1 is not in [0, 1)"},
@@ -158,6 +153,7 @@ static const struct row {
       {5, -1, "weight_decay -1 is not a number >= 0"}}},
     {"radam",
      make_radam,
+     of_module_radam,
      {"exp_avg", "exp_avg_sq"},
      {{1, 1, "beta1 1 is not in [0, 1)"},
       {2, -1, "beta2 -1 is not in [0, 1)"},
@@ -165,6 +161,7 @@ static const struct row {
       {4, -1, "weight_decay -1 is not a number >= 0"}}},
     {"adagrad",
      make_adagrad,
+     of_module_adagrad,
      {"sum"},
      {{1, -1, "lr_decay -1 is not a number >= 0"},
       {2, -1, "initial_accumulator_value -1 is not a number >= 0"},
@@ -172,6 +169,7 @@ static const struct row {
       {4, -1, "weight_decay -1 is not a number >= 0"}}},
     {"adadelta",
      make_adadelta,
+     of_module_adadelta,
      {"acc_delta", "square_avg"},
      {{1, 1.1, "rho 1.1 is not in [0, 1]"},
       {1, -0.1, "rho -0.1 is not in [0, 1]"},
@@ -179,6 +177,7 @@ static const struct row {
       {3, -1, "weight_decay -1 is not a number >= 0"}}},
     {"rmsprop",
      make_rmsprop,
+     of_module_rmsprop,
      {"square_avg"},
      {{1, 1.1, "alpha 1.1 is not in [0, 1]"},
       {2, -1, "eps -1 is not a number >= 0"},
@@ -186,6 +185,7 @@ static const struct row {
       {5, -1, "momentum -1 is not a number >= 0"}}},
     {"rprop",
      make_rprop,
+     of_module_rprop,
      {"prev", "step_size"},
      {{1, 1, "etaminus 1 is not in (0, 1)"},
       {1, -1, "etaminus -1 is not in (0, 1)"},
@@ -195,12 +195,14 @@ static const struct row {
       {4, 1e-7, "step_min 1e-06 is above step_max 1e-07"}}},
     {"lion",
      make_lion,
+     of_module_lion,
      {"exp_avg"},
      {{1, 1, "beta1 1 is not in [0, 1)"},
       {2, -1, "beta2 -1 is not in [0, 1)"},
       {3, -1, "weight_decay -1 is not a number >= 0"}}},
     {"asgd",
      make_asgd,
+     of_module_asgd,
      {"ax"},
      {{1, -1, "lambd -1 is not a number >= 0"},
       {2, -1, "alpha -1 is not a number >= 0"},
@@ -208,6 +210,7 @@ static const struct row {
       {4, -1, "weight_decay -1 is not a number >= 0"}}},
     {"muon",
      make_muon,
+     of_module_muon,
      {"momentum_buffer"},
      {{1, -1, "weight_decay -1 is not a number >= 0"},
       {2, -1, "momentum -1 is not a number >= 0"},
@@ -217,6 +220,7 @@ static const struct row {
       {8, 100, "ns_steps 100 is not below 100"}}},
     {"adafactor",
      make_adafactor,
+     of_module_adafactor,
      {"col_var", "row_var"},
      {{1, 0.1, "beta2_decay 0.1 is not a number <= 0"},
       {2, -1, "eps1 -1 is not a number >= 0"},
@@ -499,6 +503,31 @@ START_TEST(steps_have_the_same_bits_for_any_number_of_threads_and_any_memory)
 }
 END_TEST
 
+START_TEST(a_module_gives_what_its_parameters_give)
+{
+    const double *a = default_case(rows[_i].name, MN_F32)->args.number;
+    mn_module *m = mn_nn_linear(3, 2, &(mn_nn_linear_opts){.no_bias = true});
+    mn_tensor *w = mn_module_get(m, "weight");
+    mn_optim *o[2] = {rows[_i].of_module(m, a), rows[_i].make(&w, 1, a)};
+    mn_state_item items[2][32];
+    int n = mn_optim_state(o[0], items[0], 32);
+    ck_assert(n > 2 && n <= 32 && n == mn_optim_state(o[1], items[1], 32));
+    for (int i = 0; i < n; i++) {
+        ck_assert_str_eq(items[0][i].name, items[1][i].name);
+        ck_assert_double_eq(items[0][i].number, items[1][i].number);
+    }
+    char who[64];
+    snprintf(who, sizeof who, "mn_optim_%s: lr -1 is not a number >= 0", rows[_i].name);
+    double wrong[FIXTURE_ARGS];
+    memcpy(wrong, a, sizeof wrong);
+    wrong[0] = -1;
+    ck_assert_ptr_null(rows[_i].of_module(m, wrong));
+    ck_assert_str_eq(mn_last_message(), who);
+    for (int i = 0; i < 2; i++) mn_optim_free(o[i]);
+    mn_module_free(m);
+}
+END_TEST
+
 START_TEST(muon_refuses_what_is_not_a_matrix)
 {
     mn_module *m = mn_nn_sequential(mn_nn_linear(3, 2, NULL));
@@ -574,6 +603,7 @@ int main(void)
                         ROWS);
     tcase_add_loop_test(c, what_is_frozen_or_has_no_gradient_is_passed_over, 0, ROWS);
     tcase_add_loop_test(c, a_saved_optimizer_goes_on_as_if_nothing_had_happened, 0, ROWS);
+    tcase_add_loop_test(c, a_module_gives_what_its_parameters_give, 0, ROWS);
     tcase_add_test(c, muon_refuses_what_is_not_a_matrix);
     suite_add_tcase(s, c);
     SRunner *sr = srunner_create(s);
