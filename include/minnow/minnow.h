@@ -17,7 +17,11 @@
  *     minnow/ops/activation.h    activations and dropout
  *     minnow/ops/loss.h          losses
  *   minnow/nn.h                modules: layers with parameters, and trees of them
- *   minnow/optim.h             optimizers
+ *   minnow/optim.h             optimizers:
+ *     minnow/optim/step.h        stepping, groups and options, clipping, state
+ *     minnow/optim/methods.h     SGD, Adam and its kin, L-BFGS, ...
+ *     minnow/optim/scheduler.h   learning rates that change
+ *     minnow/optim/average.h     averages of weights, early stopping
  *   minnow/data.h              data sets and loaders
  *
  * To learn it, docs/tutorial.md; from PyTorch's names to these, docs/pytorch.md.

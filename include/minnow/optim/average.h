@@ -18,8 +18,10 @@ extern "C" {
  *     mn_average_swap(ema, t);     and out again: train on
  */
 
+/* A running average of weights. */
 typedef struct mn_average mn_average;
 
+/* Options of an average. */
 typedef struct mn_average_opts {
     bool use_buffers; /* average floating buffers, too; else they are copied at each update */
 } mn_average_opts;

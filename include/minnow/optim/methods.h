@@ -1,11 +1,11 @@
 /*
  * minnow/optim/methods.h: the optimizers. Names, defaults and arithmetic are torch.optim's.
  *
- * mn_optim_<name>(m, ...) steps every parameter of the module `m`, each once, in one group, number
- * 0, and keeps references of its own to them; mn_optim_<name>_tensors does the same over n >= 1
- * tensors that require grad or will: f32 or f64, yours (not a tape's), each once. NULL, with the
- * last error set, when an option makes no sense (the text has its name and value) or without
- * memory. Freed by mn_optim_free.
+ * A constructor, mn_optim_adam say, steps every parameter of the module `m`, each once, in one
+ * group, number 0, and keeps references of its own to them; its form over tensors,
+ * mn_optim_adam_tensors, does the same for n >= 1 tensors that require grad or will: f32 or f64,
+ * yours (not a tape's), each once. NULL, with the last error set, when an option makes no sense
+ * (the text has its name and value) or without memory. Freed by mn_optim_free.
  *
  * In the formulas p is a parameter and g its gradient, negated when `maximize`, plus weight_decay p
  * except where the decay is decoupled: there p is multiplied by 1 - lr weight_decay first. k counts
@@ -23,6 +23,7 @@ extern "C" {
 
 /* ---- SGD ---- */
 
+/* Options of mn_optim_sgd. */
 typedef struct mn_optim_sgd_opts {
     double momentum;     /* >= 0 */
     double dampening;    /* of the gradient that enters the momentum */
@@ -41,6 +42,7 @@ MN_API mn_optim *mn_optim_sgd_tensors(mn_tensor *const *parameters, int n, doubl
 
 /* ---- Adam and its kin ---- */
 
+/* Options of mn_optim_adam. */
 typedef struct mn_optim_adam_opts {
     double eps;          /* >= 0; 0: 1e-8 */
     double weight_decay; /* >= 0 */
@@ -58,6 +60,7 @@ MN_API mn_optim *mn_optim_adam(mn_module *m, double lr, double beta1, double bet
 MN_API mn_optim *mn_optim_adam_tensors(mn_tensor *const *parameters, int n, double lr, double beta1,
                                        double beta2, const mn_optim_adam_opts *opts);
 
+/* Options of mn_optim_adamw. */
 typedef struct mn_optim_adamw_opts {
     double eps; /* >= 0; 0: 1e-8 */
     bool amsgrad;
@@ -72,6 +75,7 @@ MN_API mn_optim *mn_optim_adamw_tensors(mn_tensor *const *parameters, int n, dou
                                         double beta1, double beta2, double weight_decay,
                                         const mn_optim_adamw_opts *opts);
 
+/* Options of mn_optim_adamax. */
 typedef struct mn_optim_adamax_opts {
     double eps;          /* >= 0; 0: 1e-8 */
     double weight_decay; /* >= 0 */
@@ -87,6 +91,7 @@ MN_API mn_optim *mn_optim_adamax_tensors(mn_tensor *const *parameters, int n, do
                                          double beta1, double beta2,
                                          const mn_optim_adamax_opts *opts);
 
+/* Options of mn_optim_nadam. */
 typedef struct mn_optim_nadam_opts {
     double eps;          /* >= 0; 0: 1e-8 */
     double weight_decay; /* >= 0 */
@@ -105,6 +110,7 @@ MN_API mn_optim *mn_optim_nadam_tensors(mn_tensor *const *parameters, int n, dou
                                         double beta1, double beta2, double momentum_decay,
                                         const mn_optim_nadam_opts *opts);
 
+/* Options of mn_optim_radam. */
 typedef struct mn_optim_radam_opts {
     double eps;          /* >= 0; 0: 1e-8 */
     double weight_decay; /* >= 0 */
@@ -126,6 +132,7 @@ MN_API mn_optim *mn_optim_radam_tensors(mn_tensor *const *parameters, int n, dou
 
 /* ---- by the size of past gradients ---- */
 
+/* Options of mn_optim_adagrad. */
 typedef struct mn_optim_adagrad_opts {
     double lr_decay;                  /* >= 0 */
     double weight_decay;              /* >= 0 */
@@ -140,6 +147,7 @@ MN_API mn_optim *mn_optim_adagrad(mn_module *m, double lr, const mn_optim_adagra
 MN_API mn_optim *mn_optim_adagrad_tensors(mn_tensor *const *parameters, int n, double lr,
                                           const mn_optim_adagrad_opts *opts);
 
+/* Options of mn_optim_adadelta. */
 typedef struct mn_optim_adadelta_opts {
     double eps;          /* >= 0; 0: 1e-6 */
     double weight_decay; /* >= 0 */
@@ -155,6 +163,7 @@ MN_API mn_optim *mn_optim_adadelta(mn_module *m, double lr, double rho,
 MN_API mn_optim *mn_optim_adadelta_tensors(mn_tensor *const *parameters, int n, double lr,
                                            double rho, const mn_optim_adadelta_opts *opts);
 
+/* Options of mn_optim_rmsprop. */
 typedef struct mn_optim_rmsprop_opts {
     double eps;          /* >= 0; 0: 1e-8 */
     double weight_decay; /* >= 0 */
@@ -174,6 +183,7 @@ MN_API mn_optim *mn_optim_rmsprop_tensors(mn_tensor *const *parameters, int n, d
 
 /* ---- by the sign of gradients ---- */
 
+/* Options of mn_optim_rprop. */
 typedef struct mn_optim_rprop_opts {
     double etaminus; /* in (0, 1); 0: 0.5 */
     double etaplus;  /* > 1; 0: 1.2 */
@@ -189,6 +199,7 @@ MN_API mn_optim *mn_optim_rprop(mn_module *m, double lr, const mn_optim_rprop_op
 MN_API mn_optim *mn_optim_rprop_tensors(mn_tensor *const *parameters, int n, double lr,
                                         const mn_optim_rprop_opts *opts);
 
+/* Options of mn_optim_lion. */
 typedef struct mn_optim_lion_opts {
     double weight_decay; /* >= 0, decoupled */
     bool maximize;
@@ -204,6 +215,7 @@ MN_API mn_optim *mn_optim_lion_tensors(mn_tensor *const *parameters, int n, doub
 
 /* ---- for matrices ---- */
 
+/* Options of mn_optim_muon. */
 typedef struct mn_optim_muon_opts {
     bool no_nesterov;
     double ns_coefficients[3]; /* a, b, c; all 0: 3.4445, -4.775, 2.0315 */
@@ -227,6 +239,7 @@ MN_API mn_optim *mn_optim_muon_tensors(mn_tensor *const *parameters, int n, doub
                                        double weight_decay, double momentum,
                                        const mn_optim_muon_opts *opts);
 
+/* Options of mn_optim_adafactor. */
 typedef struct mn_optim_adafactor_opts {
     double eps1;         /* >= 0; 0: 2^-23 for f32, 2^-52 for f64 */
     double eps2;         /* >= 0; 0: 1e-3 */
@@ -251,6 +264,7 @@ MN_API mn_optim *mn_optim_adafactor_tensors(mn_tensor *const *parameters, int n,
 
 /* ---- averaged SGD ---- */
 
+/* Options of mn_optim_asgd. */
 typedef struct mn_optim_asgd_opts {
     double weight_decay; /* >= 0 */
     bool maximize;
@@ -268,6 +282,7 @@ MN_API mn_optim *mn_optim_asgd_tensors(mn_tensor *const *parameters, int n, doub
 
 /* ---- L-BFGS ---- */
 
+/* Options of mn_optim_lbfgs. */
 typedef struct mn_optim_lbfgs_opts {
     int max_iter;            /* iterations of a step, >= 1; 0: 20 */
     int max_eval;            /* losses of a step, >= 1; 0: max_iter 5 / 4 */

@@ -25,6 +25,7 @@
 extern "C" {
 #endif
 
+/* A schedule of learning rates. */
 typedef struct mn_scheduler mn_scheduler;
 
 /* Sets the rates of the next step or epoch. An error, with the last error set and nothing changed,
@@ -85,6 +86,7 @@ MN_API mn_scheduler *mn_scheduler_lambda_lr(mn_optim *o, mn_lr_lambda f, void *u
 
 /* ---- up and down, with momentum the other way ---- */
 
+/* Options of mn_scheduler_one_cycle_lr. */
 typedef struct mn_scheduler_one_cycle_lr_opts {
     double pct_start;        /* share of the steps in which lr grows, in (0, 1]; 0: 0.3 */
     bool linear;             /* straight lines instead of cosines */
@@ -103,12 +105,14 @@ typedef struct mn_scheduler_one_cycle_lr_opts {
 MN_API mn_scheduler *mn_scheduler_one_cycle_lr(mn_optim *o, double max_lr, int64_t total_steps,
                                                const mn_scheduler_one_cycle_lr_opts *opts);
 
+/* The shape of a cycle. */
 typedef enum mn_cyclic_mode {
     MN_CYCLIC_TRIANGULAR = 0, /* every cycle as high as the first */
     MN_CYCLIC_TRIANGULAR2,    /* each half as high as the one before */
     MN_CYCLIC_EXP_RANGE       /* times gamma^e */
 } mn_cyclic_mode;
 
+/* Options of mn_scheduler_cyclic_lr. */
 typedef struct mn_scheduler_cyclic_lr_opts {
     int64_t step_size_up;   /* steps from base_lr to max_lr, >= 1; 0: 2000 */
     int64_t step_size_down; /* and back, >= 1; 0: step_size_up */
@@ -125,6 +129,7 @@ MN_API mn_scheduler *mn_scheduler_cyclic_lr(mn_optim *o, double base_lr, double 
 
 /* ---- by what happens ---- */
 
+/* Options of mn_scheduler_reduce_lr_on_plateau. */
 typedef struct mn_scheduler_reduce_lr_on_plateau_opts {
     bool maximize;    /* the metric shall grow */
     bool absolute;    /* better by threshold, not by its share of the best */
@@ -140,6 +145,7 @@ MN_API mn_scheduler *
 mn_scheduler_reduce_lr_on_plateau(mn_optim *o, double factor, int64_t patience, double threshold,
                                   const mn_scheduler_reduce_lr_on_plateau_opts *opts);
 
+/* Options of mn_scheduler_swa_lr. */
 typedef struct mn_scheduler_swa_lr_opts {
     bool linear; /* a straight line instead of a cosine */
 } mn_scheduler_swa_lr_opts;
