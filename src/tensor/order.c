@@ -60,7 +60,7 @@ static along_job along(const mn_tensor *x, int dim, int64_t k, mn_tensor *value,
 {
     const int64_t size = (int64_t)mn_dtype_size((mn_dtype)x->dtype);
     along_job job = {.dtype = (mn_dtype)x->dtype, .n = x->shape[dim], .step = x->strides[dim]};
-    job.others.operands = MNI_OPERANDS;
+    job.others.operands = 3;
     job.others.size[0] = job.others.size[1] = size;
     job.others.size[2] = sizeof(int64_t);
     job.data[0] = x->data;
