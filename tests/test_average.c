@@ -94,7 +94,7 @@ typedef struct values {
 static void append(values *v, const mn_tensor *x)
 {
     size_t size = (size_t)mn_tensor_numel(x) * mn_dtype_size(mn_tensor_dtype(x));
-    ck_assert_int_le(v->size + size, sizeof v->bytes);
+    ck_assert_uint_le(v->size + size, sizeof v->bytes);
     memcpy(v->bytes + v->size, mn_tensor_data(x), size);
     v->size += size;
 }
@@ -129,7 +129,7 @@ START_TEST(twenty_updates_agree_with_pytorch)
     }
     for (int k = 0; k < 2; k++) {
         char text[256];
-        ck_assert_int_eq(v[k].size, (size_t)f->out[k].numel * mn_dtype_size(f->dtype));
+        ck_assert_uint_eq(v[k].size, (size_t)f->out[k].numel * mn_dtype_size(f->dtype));
         mn_tensor *got = mn_tensor_from(f->dtype, f->out[k].ndim, f->out[k].shape, v[k].bytes);
         ck_assert_msg(fixture_output_agrees(f, k, got, text, sizeof text), "%s: %s", f->path, text);
         mn_release(got);
