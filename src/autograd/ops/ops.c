@@ -84,6 +84,45 @@ bool mni_require_scalar(mn_tape *t, const mn_tensor *x, double s)
     return fits;
 }
 
+static bool in_range(int64_t value, int64_t least)
+{
+    return value >= least && value <= INT32_MAX;
+}
+
+/* 0 where it has no place. */
+static int64_t places(int64_t image, int64_t size, int64_t stride, int64_t padding,
+                      int64_t dilation, bool last)
+{
+    if (!in_range(image, 0) || !in_range(size, 1) || !in_range(stride, 1) ||
+        !in_range(padding, 0) || !in_range(dilation, 1))
+        return 0;
+    const int64_t room = image + 2 * padding - dilation * (size - 1) - 1 + (last ? stride - 1 : 0);
+    const int64_t furthest = room / stride;
+    if (room < 0) return 0;
+    return last && furthest * stride >= image + padding ? furthest : furthest + 1;
+}
+
+bool mni_require_places(mn_tape *t, int n, const mni_kernel *k, bool last)
+{
+    bool fits = true;
+    for (int d = 0; d < n; d++) {
+        if (k->stride[d] == 0) k->stride[d] = 1;
+        if (k->dilation[d] == 0) k->dilation[d] = 1;
+        k->count[d] =
+            places(k->image[d], k->size[d], k->stride[d], k->padding[d], k->dilation[d], last);
+        fits = fits && k->count[d] > 0;
+    }
+    if (fits) return true;
+    const int64_t *lists[] = {k->size, k->stride, k->padding, k->dilation, k->image};
+    char text[5][MNI_TEXT];
+    for (int i = 0; i < 5; i++) mni_shape_text(text[i], sizeof text[i], n, lists[i]);
+    mn_tape_fail(t, MN_ERR_ARGUMENT,
+                 "a kernel of %s with stride %s, padding %s and dilation %s has no place on an "
+                 "image of %s",
+                 text[0], text[1], text[2], text[3], text[4]);
+    return false;
+}
+
 void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what)
 {
     char first[MNI_TEXT], second[MNI_TEXT];

@@ -37,6 +37,14 @@ bool mni_require_scalar(mn_tape *t, const mn_tensor *x, double s);
 /* b stretches to x's shape, which stays as it is. */
 bool mni_require_stretch(mn_tape *t, const mn_tensor *x, const mn_tensor *b);
 
+/* count[d] <- the number of positions of a kernel along each of the n <= 3 dimensions of an image;
+ * `last`: with a last one that ends outside, if it begins inside. Strides and dilations of 0 become
+ * 1. An error unless all numbers are in range and each dimension has a position. */
+typedef struct mni_kernel {
+    int64_t *image, *size, *stride, *padding, *dilation, *count;
+} mni_kernel;
+bool mni_require_places(mn_tape *t, int n, const mni_kernel *k, bool last);
+
 /* Fails with the shapes of both: "[2, 3] and [4]: <what>". Returns NULL. */
 void *mni_shape_error(mn_tape *t, const mn_tensor *a, const mn_tensor *b, const char *what);
 

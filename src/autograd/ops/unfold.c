@@ -142,36 +142,13 @@ static mn_tensor blocks_of(const mn_tensor *x, const patches *p)
                                 row * p->kernel[1], row, column * p->count[1], column});
 }
 
-static bool in_range(int64_t value, int64_t least)
-{
-    return value >= least && value <= INT32_MAX;
-}
-
 /* Completes a plan of which images and kernel are known. */
 static bool plan(mn_tape *t, patches *p, mn_dtype dtype, const mn_unfold_opts *opts)
 {
     if (opts) p->opts = *opts;
-    int64_t *stride = p->opts.stride, *padding = p->opts.padding, *dilation = p->opts.dilation;
-    bool fits = true;
-    for (int a = 0; a < 2; a++) {
-        if (stride[a] == 0) stride[a] = 1;
-        if (dilation[a] == 0) dilation[a] = 1;
-        fits = fits && in_range(p->image[a], 0) && in_range(p->kernel[a], 1) &&
-               in_range(stride[a], 1) && in_range(padding[a], 0) && in_range(dilation[a], 1);
-        const int64_t covered = fits ? dilation[a] * (p->kernel[a] - 1) + 1 : 0;
-        fits = fits && covered <= p->image[a] + 2 * padding[a];
-        if (fits) p->count[a] = (p->image[a] + 2 * padding[a] - covered) / stride[a] + 1;
-    }
-    if (!fits) {
-        const int64_t *pairs[] = {p->kernel, stride, padding, dilation, p->image};
-        char text[5][MNI_TEXT];
-        for (int i = 0; i < 5; i++) mni_shape_text(text[i], sizeof text[i], 2, pairs[i]);
-        mn_tape_fail(t, MN_ERR_ARGUMENT,
-                     "a kernel of %s with stride %s, padding %s and dilation %s has no place on an "
-                     "image of %s",
-                     text[0], text[1], text[2], text[3], text[4]);
-        return false;
-    }
+    const mni_kernel k = {p->image,        p->kernel,        p->opts.stride,
+                          p->opts.padding, p->opts.dilation, p->count};
+    if (!mni_require_places(t, 2, &k, false)) return false;
     char text[MNI_TEXT + 64];
     int64_t numel, shape[] = {p->n, p->c, p->kernel[0], p->kernel[1], p->count[0], p->count[1]};
     mn_error e = mni_check_shape(dtype, 6, shape, &numel, text, sizeof text);
