@@ -41,6 +41,7 @@ SAME = {
        for f, i in (("power.c:floor_divide", 0), ("power.c:floor_divide", 1), ("write.c:fill", 0),
                     ("write.c:copy", 0))},
     "power.c:floor_divide_backward:swap": "both gradients are 0",
+    "conv.c:convolve:, 1) -> , 2) #1": "how many tensors a scope keeps",
     "matmul.c:matmul_backward_fast:mn_saved(n, 1) -> mn_saved(n, 0) #1":
         "where B wants no gradient, B is saved in both places",
 }

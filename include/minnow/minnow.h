@@ -14,6 +14,7 @@
  *     minnow/ops/index.h         elements at positions that a tensor gives
  *     minnow/ops/linalg.h        products of vectors and matrices, parts of matrices
  *     minnow/ops/shape.h         other shapes, parts, joins, borders
+ *     minnow/ops/conv.h          convolutions and their transposes
  *     minnow/ops/activation.h    activations and dropout
  *     minnow/ops/loss.h          losses
  *   minnow/nn.h                modules: layers with parameters, and trees of them

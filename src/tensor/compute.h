@@ -179,6 +179,31 @@ typedef struct mni_matrix {
 void mni_gemm(mni_team *team, mn_dtype dtype, int64_t m, int64_t n, int64_t k, mni_matrix a,
               mni_matrix b, void *c, int64_t ldc, const void *bias, bool accumulate);
 
+/* ---- convolution ---- */
+
+/* The sizes of a convolution over three dimensions, [0] the outermost (fewer: sizes of 1 in front):
+ *
+ *     y[n, g outs + o, p] = sum over c < ins and k < kernel of
+ *                           x[n, g ins + c, p stride + k dilation - padding] w[g outs + o, c, k]
+ *
+ * for n < batch, g < groups, o < outs, p < out; what is outside of x, whose sizes are `in`, is 0. */
+typedef struct mni_conv_sizes {
+    mn_dtype dtype;
+    int64_t batch, groups, ins, outs;
+    int64_t in[3], kernel[3], out[3], stride[3], padding[3], dilation[3];
+} mni_conv_sizes;
+
+/* That sum is linear in x and in w: with a y of its own it is one number for every three tensors,
+ * and one of them, its gradient, follows from the two others. */
+typedef enum mni_conv_role { MNI_CONV_X, MNI_CONV_W, MNI_CONV_Y } mni_conv_role;
+
+/* of[role] <- Y: y as above; X: its gradient with respect to x when y's is of[MNI_CONV_Y]; W: with
+ * respect to w. All contiguous, of one dtype; bias (NULL: 0) is added to the channels of y or x.
+ * scratch: room for mni_conv_scratch elements. */
+void mni_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
+              const mn_tensor *const of[3], const mn_tensor *bias, void *scratch);
+int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role);
+
 /* The BLAS in use: "OpenBLAS 0.3.21 Zen", or "none". Static text. */
 const char *mni_blas_name(void);
 

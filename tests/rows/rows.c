@@ -10,10 +10,10 @@ static const struct {
     const char *name;
     const op_row *rows;
 } families[] = {
-    {"activation", rows_activation}, {"create", rows_create},   {"index", rows_index},
-    {"linalg", rows_linalg},         {"loss", rows_loss},       {"order", rows_order},
-    {"pointwise", rows_pointwise},   {"program", rows_program}, {"reduce", rows_reduce},
-    {"shape", rows_shape},           {"unary", rows_unary},
+    {"activation", rows_activation}, {"conv", rows_conv},           {"create", rows_create},
+    {"index", rows_index},           {"linalg", rows_linalg},       {"loss", rows_loss},
+    {"order", rows_order},           {"pointwise", rows_pointwise}, {"program", rows_program},
+    {"reduce", rows_reduce},         {"shape", rows_shape},         {"unary", rows_unary},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

@@ -1,0 +1,367 @@
+/*
+ * tensor/conv.c: convolution as products of matrices. A slab holds what a few lines of y see of x,
+ * one row for each channel and element of the kernel; weights times slab give those lines. With a
+ * vertical stride of 1 the elements of a kernel's column see the same lines, shifted: then a slab
+ * has them once and there is one product for each.
+ */
+#include "tensor/compute.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* Elements of a slab, which shall stay in the L2 cache, and the fewest columns, whatever that
+ * takes; the depth of a product from which lines are shared; blocks that rows are cut into for
+ * threads; multiplications that are not worth a thread; slabs at work at once. */
+enum { SLAB = 1 << 16, LEAST_COLUMNS = 16, DEEP = 32, BLOCKS = 16, SERIAL = 1 << 18, SLOTS = 64 };
+
+/* How the work is cut, by shape alone. */
+typedef struct conv_plan {
+    int64_t taps; /* products for a slab: the kernel's height when lines are shared, or 1 */
+    int64_t rows; /* ins * kernel height / taps * kernel width */
+    int64_t part; /* rows of an item: all (Y), those of whole channels (X), any (W) */
+    int64_t lines, columns; /* of y that a slab is for, at most */
+    int64_t slab;           /* elements */
+} conv_plan;
+
+typedef struct conv_job {
+    const mni_conv_sizes *s;
+    conv_plan plan;
+    mni_conv_role role;
+    char *x, *w, *y;  /* w: packed */
+    const char *bias; /* or NULL */
+    char *slabs;      /* one for each thread */
+    int slots;        /* of them */
+    _Atomic bool taken[SLOTS];
+} conv_job;
+
+/* What one slab is for: lines from line on of plane `plane` of y, columns from `column` on. */
+typedef struct conv_block {
+    int64_t n, g, plane, line, lines, column, columns;
+    int64_t row, rows;
+    int64_t stored; /* lines of the slab */
+    char *slab;
+} conv_block;
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t volume(const int64_t *sizes)
+{
+    return sizes[0] * sizes[1] * sizes[2];
+}
+
+static int64_t extra_lines(const mni_conv_sizes *s, const conv_plan *p)
+{
+    return (p->taps - 1) * s->dilation[1];
+}
+
+static conv_plan make_plan(const mni_conv_sizes *s, mni_conv_role role)
+{
+    const bool shared =
+        s->stride[1] == 1 && s->dilation[1] <= s->out[1] && s->ins * s->kernel[2] >= DEEP;
+    conv_plan p = {.taps = shared ? s->kernel[1] : 1};
+    const int64_t channel = s->kernel[1] / p.taps * s->kernel[2]; /* rows of one */
+    p.rows = p.part = s->ins * channel;
+    if (role == MNI_CONV_X) {
+        const int64_t others = s->batch * s->groups;
+        p.part = divide_up(s->ins, divide_up(BLOCKS, others > 0 ? others : 1)) * channel;
+        p.part = least(p.part, divide_up(SLAB / LEAST_COLUMNS, channel) * channel);
+    } else if (role == MNI_CONV_W) {
+        const int64_t blocks = divide_up(BLOCKS, s->groups);
+        p.part = divide_up(p.rows, blocks);
+        if (p.part < DEEP) p.part = least(DEEP, p.rows);
+        p.part = least(p.part, SLAB / LEAST_COLUMNS);
+    }
+    p.columns = s->out[2];
+    p.lines = SLAB / p.part / p.columns - extra_lines(s, &p);
+    if (p.lines < 1) {
+        const int64_t fit = SLAB / p.part / (1 + extra_lines(s, &p));
+        p.lines = 1;
+        p.columns = least(p.columns, fit > LEAST_COLUMNS ? fit : LEAST_COLUMNS);
+    }
+    p.lines = least(p.lines, s->out[1]);
+    p.slab = p.part * (p.lines + extra_lines(s, &p)) * p.columns;
+    return p;
+}
+
+/* ---- between x and slabs ---- */
+
+/* Of the positions first, first + step, ... (n of them) those inside [0, size): [*begin, *end). */
+static void inside(int64_t first, int64_t step, int64_t size, int64_t n, int64_t *begin,
+                   int64_t *end)
+{
+    *end = first < size ? least(n, (size - 1 - first) / step + 1) : 0;
+    *begin = first < 0 ? least(*end, divide_up(-first, step)) : 0;
+}
+
+/* The slab <- what it holds of plane `depth` of x; or, `add`, that plane += slab. */
+#define SLAB_FN(T)                                                                                 \
+    static void move_##T(const conv_job *job, const conv_block *b, int64_t depth, bool add)        \
+    {                                                                                              \
+        const mni_conv_sizes *s = job->s;                                                          \
+        const int64_t *in = s->in, *stride = s->stride, high = s->kernel[1] / job->plan.taps;      \
+        const int64_t channel = b->n * s->groups * s->ins + b->g * s->ins;                         \
+        T *plane = (T *)(void *)job->x + (channel * in[0] + depth) * in[1] * in[2];                \
+        for (int64_t i = 0; i < b->rows; i++) {                                                    \
+            const int64_t r = b->row + i, k2 = r % s->kernel[2], k1 = r / s->kernel[2] % high;     \
+            const int64_t y0 = b->line * stride[1] + k1 * s->dilation[1] - s->padding[1];          \
+            const int64_t x0 = b->column * stride[2] + k2 * s->dilation[2] - s->padding[2];        \
+            T *to = (T *)(void *)b->slab + i * b->stored * b->columns;                             \
+            T *from = plane + r / s->kernel[2] / high * in[0] * in[1] * in[2];                     \
+            int64_t l0, l1, c0, c1;                                                                \
+            inside(y0, stride[1], in[1], b->stored, &l0, &l1);                                     \
+            inside(x0, stride[2], in[2], b->columns, &c0, &c1);                                    \
+            if (!add && (c1 - c0 < b->columns || l1 - l0 < b->stored))                             \
+                memset(to, 0, (size_t)(b->stored * b->columns) * sizeof *to);                      \
+            for (int64_t l = l0; l < l1 && c0 < c1; l++) {                                         \
+                T *at = from + (y0 + l * stride[1]) * in[2] + x0, *line = to + l * b->columns;     \
+                if (add && stride[2] == 1)                                                         \
+                    for (int64_t j = c0; j < c1; j++) at[j] += line[j];                            \
+                else if (add)                                                                      \
+                    for (int64_t j = c0; j < c1; j++) at[j * stride[2]] += line[j];                \
+                else if (stride[2] == 1)                                                           \
+                    memcpy(line + c0, at + c0, (size_t)(c1 - c0) * sizeof *to);                    \
+                else                                                                               \
+                    for (int64_t j = c0; j < c1; j++) line[j] = at[j * stride[2]];                 \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+SLAB_FN(float)
+SLAB_FN(double)
+
+static void move(const conv_job *job, const conv_block *b, int64_t depth, bool add)
+{
+    (job->s->dtype == MN_F32 ? move_float : move_double)(job, b, depth, add);
+}
+
+/* to [rows, n], rows `step` apart, <- the bias of each row, from bias `first` on. */
+#define START_FN(T)                                                                                \
+    static void start_##T(const conv_job *job, char *to, int64_t rows, int64_t n, int64_t step,    \
+                          int64_t first)                                                           \
+    {                                                                                              \
+        const T *bias = (const T *)(const void *)job->bias;                                        \
+        for (int64_t i = 0; i < rows; i++) {                                                       \
+            T *row = (T *)(void *)to + i * step;                                                   \
+            const T value = bias ? bias[first + i] : 0;                                            \
+            for (int64_t j = 0; j < n; j++) row[j] = value;                                        \
+        }                                                                                          \
+    }
+
+START_FN(float)
+START_FN(double)
+
+static void start(const conv_job *job, char *to, int64_t rows, int64_t n, int64_t step,
+                  int64_t first)
+{
+    (job->s->dtype == MN_F32 ? start_float : start_double)(job, to, rows, n, step, first);
+}
+
+/* ---- one slab ---- */
+
+/* The first element of y that a block has. */
+static char *block_of_y(const conv_job *job, const conv_block *b)
+{
+    const mni_conv_sizes *s = job->s;
+    const int64_t channel = (b->n * s->groups + b->g) * s->outs,
+                  line = b->plane * s->out[1] + b->line;
+    const int64_t at = channel * volume(s->out) + line * s->out[2] + b->column;
+    return job->y + at * (int64_t)mn_dtype_size(s->dtype);
+}
+
+/* The products of slab, weights and y, one for each tap, for element k of the kernel's depth. With
+ * W [outs, rows], S [rows, n], Y [outs, n]: Y += W S, S += W^T Y, or W^T += S Y^T. */
+static void multiply(const conv_job *job, const conv_block *b, char *y, int64_t k)
+{
+    const mni_conv_sizes *s = job->s;
+    const int64_t size = (int64_t)mn_dtype_size(s->dtype), row = b->stored * b->columns;
+    const int64_t n = b->lines * b->columns, plane = volume(s->out), rows = job->plan.rows;
+    const bool add = job->role != MNI_CONV_X || job->plan.taps > 1;
+    for (int64_t tap = 0; tap < job->plan.taps; tap++) {
+        char *w = job->w + ((k * job->plan.taps + tap) * s->groups + b->g) * s->outs * rows * size;
+        char *slab = b->slab + tap * s->dilation[1] * b->columns * size;
+        if (job->role == MNI_CONV_Y)
+            mni_gemm(NULL, s->dtype, s->outs, n, rows, (mni_matrix){w, rows, 1},
+                     (mni_matrix){slab, row, 1}, y, plane, NULL, add);
+        else if (job->role == MNI_CONV_X)
+            mni_gemm(NULL, s->dtype, b->rows, n, s->outs, (mni_matrix){w + b->row * size, 1, rows},
+                     (mni_matrix){y, plane, 1}, slab, row, NULL, add);
+        else
+            mni_gemm(NULL, s->dtype, b->rows, s->outs, n, (mni_matrix){slab, row, 1},
+                     (mni_matrix){y, 1, plane}, w + b->row * s->outs * size, s->outs, NULL, add);
+    }
+}
+
+static void run_block(const conv_job *job, conv_block *b)
+{
+    const mni_conv_sizes *s = job->s;
+    char *y = block_of_y(job, b);
+    b->stored = b->lines + extra_lines(s, &job->plan);
+    if (job->role == MNI_CONV_Y)
+        start(job, y, s->outs, b->lines * b->columns, volume(s->out), b->g * s->outs);
+    for (int64_t k = 0; k < s->kernel[0]; k++) {
+        const int64_t depth = b->plane * s->stride[0] + k * s->dilation[0] - s->padding[0];
+        if (depth < 0 || depth >= s->in[0]) continue;
+        if (job->role != MNI_CONV_X)
+            move(job, b, depth, false);
+        else if (job->plan.taps > 1)
+            memset(b->slab, 0,
+                   (size_t)(b->rows * b->stored * b->columns) * mn_dtype_size(s->dtype));
+        multiply(job, b, y, k);
+        if (job->role == MNI_CONV_X) move(job, b, depth, true);
+    }
+}
+
+/* The blocks of y, in one plane after the other. */
+static int64_t block_count(const conv_job *job)
+{
+    const int64_t *out = job->s->out;
+    return out[0] * divide_up(out[1], job->plan.lines) * divide_up(out[2], job->plan.columns);
+}
+
+static void run_blocks(const conv_job *job, conv_block *b, int64_t begin, int64_t end)
+{
+    const int64_t *out = job->s->out;
+    const int64_t across = divide_up(out[2], job->plan.columns);
+    const int64_t down = divide_up(out[1], job->plan.lines);
+    for (int64_t i = begin; i < end; i++) {
+        b->plane = i / across / down;
+        b->line = i / across % down * job->plan.lines;
+        b->column = i % across * job->plan.columns;
+        b->lines = least(job->plan.lines, out[1] - b->line);
+        b->columns = least(job->plan.columns, out[2] - b->column);
+        run_block(job, b);
+    }
+}
+
+/* ---- items: what one thread does with one slab ---- */
+
+/* The number of a slab that no other thread uses. */
+static int take_slab(conv_job *job)
+{
+    int i = 0;
+    while (atomic_exchange_explicit(&job->taken[i], true, memory_order_acquire))
+        i = (i + 1) % job->slots;
+    return i;
+}
+
+/* One block of y. */
+static void item_of_y(const conv_job *job, conv_block *b, int64_t item)
+{
+    const int64_t blocks = block_count(job);
+    b->rows = job->plan.rows;
+    b->g = item / blocks % job->s->groups;
+    b->n = item / blocks / job->s->groups;
+    run_blocks(job, b, item % blocks, item % blocks + 1);
+}
+
+/* Some channels of x in one sample; some rows of w from all samples. */
+static void item_of_x_or_w(const conv_job *job, conv_block *b, int64_t item)
+{
+    const mni_conv_sizes *s = job->s;
+    const int64_t parts = divide_up(job->plan.rows, job->plan.part), volume_in = volume(s->in);
+    const int64_t height = s->kernel[1] / job->plan.taps * s->kernel[2]; /* rows of a channel */
+    b->row = item % parts * job->plan.part;
+    b->rows = least(job->plan.part, job->plan.rows - b->row);
+    b->g = item / parts % s->groups;
+    b->n = item / parts / s->groups;
+    if (job->role == MNI_CONV_X) {
+        const int64_t channel = b->g * s->ins + b->row / height;
+        const int64_t at = (b->n * s->groups * s->ins + channel) * volume_in;
+        start(job, job->x + at * (int64_t)mn_dtype_size(s->dtype), b->rows / height, volume_in,
+              volume_in, channel);
+        run_blocks(job, b, 0, block_count(job));
+    } else {
+        for (; b->n < s->batch; b->n++) run_blocks(job, b, 0, block_count(job));
+    }
+}
+
+static void run_item(void *arg, int64_t item)
+{
+    conv_job *job = arg;
+    const int slot = take_slab(job);
+    conv_block b = {.slab =
+                        job->slabs + slot * job->plan.slab * (int64_t)mn_dtype_size(job->s->dtype)};
+    (job->role == MNI_CONV_Y ? item_of_y : item_of_x_or_w)(job, &b, item);
+    atomic_store_explicit(&job->taken[slot], false, memory_order_release);
+}
+
+/* ---- the whole ---- */
+
+static mn_tensor header(const mni_conv_sizes *s, const int64_t *shape, const int64_t *strides,
+                        void *data)
+{
+    mn_tensor x = {.data = data};
+    mni_set_shape(&x, s->dtype, 7, shape, strides);
+    return x;
+}
+
+/* w <-> packed: [kernel depth, taps, groups, outs, rows], or outs last when they are the result. */
+static void pack(mni_team *team, const conv_job *job, char *w)
+{
+    const mni_conv_sizes *s = job->s;
+    const int64_t *k = s->kernel, taps = job->plan.taps, height = k[1] / taps;
+    const int64_t one = s->ins * volume(k); /* elements for one of outs */
+    mn_tensor plain, packed;
+    if (job->role == MNI_CONV_W) {
+        const int64_t shape[] = {k[0], taps, s->groups, s->ins, height, k[2], s->outs};
+        plain = header(s, shape,
+                       (int64_t[]){k[1] * k[2], k[2], s->outs * one, volume(k), k[2], 1, one}, w);
+        packed = header(s, shape, NULL, job->w);
+        mni_copy(team, &packed, &plain);
+    } else {
+        const int64_t shape[] = {k[0], taps, s->groups, s->outs, s->ins, height, k[2]};
+        plain = header(s, shape,
+                       (int64_t[]){k[1] * k[2], k[2], s->outs * one, one, volume(k), k[2], 1}, w);
+        packed = header(s, shape, NULL, job->w);
+        mni_copy(team, &plain, &packed);
+    }
+}
+
+static int slots_for(const mni_team *team)
+{
+    return (int)least(mni_team_size(team), SLOTS);
+}
+
+static int64_t weight_count(const mni_conv_sizes *s)
+{
+    return s->groups * s->outs * s->ins * volume(s->kernel);
+}
+
+int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
+{
+    return weight_count(s) + slots_for(team) * make_plan(s, role).slab;
+}
+
+void mni_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
+              const mn_tensor *const of[3], const mn_tensor *bias, void *scratch)
+{
+    const int64_t size = (int64_t)mn_dtype_size(s->dtype), weights = weight_count(s);
+    conv_job job = {.s = s,
+                    .plan = make_plan(s, role),
+                    .role = role,
+                    .x = of[MNI_CONV_X]->data,
+                    .w = scratch,
+                    .y = of[MNI_CONV_Y]->data,
+                    .bias = bias ? bias->data : NULL,
+                    .slabs = (char *)scratch + weights * size,
+                    .slots = slots_for(team)};
+    const int64_t parts = divide_up(job.plan.rows, job.plan.part);
+    int64_t items = s->groups * parts;
+    if (role == MNI_CONV_X) items *= s->batch;
+    if (role == MNI_CONV_Y) items = s->batch * s->groups * block_count(&job);
+    if (role == MNI_CONV_W)
+        memset(scratch, 0, (size_t)(weights * size));
+    else
+        pack(team, &job, of[MNI_CONV_W]->data);
+    if (s->batch * volume(s->out) * weights <= SERIAL) team = NULL;
+    mni_team_run(team, items, run_item, &job);
+    if (role == MNI_CONV_W) pack(team, &job, of[MNI_CONV_W]->data);
+}
