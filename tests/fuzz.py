@@ -445,6 +445,43 @@ def pad(c):
     return [x], (mode, c.number() if mode == 0 else 0.0, *pads)
 
 
+def lines(c, pick=Chooser.float):
+    """[N, C, L] or [C, L], with elements."""
+    x = pick(c, dims=2)
+    if c.of(x).dim() > 3 or not c.of(x).numel():
+        raise Impossible
+    return x
+
+
+def conv1d(c):
+    x = lines(c)
+    w = c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 3 and y.shape[1] == c.size(x, -2) and y.numel()
+              and y.shape[2] <= c.size(x, -1) + 2)
+    return [x, w], (c.int(1, 2), 1, 1, 1, 0)
+
+
+def conv_transpose1d(c):
+    x = lines(c)
+    w = c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 3 and y.shape[0] == c.size(x, -2) and y.numel())
+    return [x, w], (c.int(1, 2), 0, 0, 1, 1)
+
+
+def pool1d(pick=Chooser.float, further=lambda c: ()):
+    def make(c):
+        x = lines(c, pick)
+        kernel = c.int(1, min(3, c.size(x, -1)))
+        return [x], (kernel, c.int(1, 2), kernel // 2 * c.flag(), *further(c))
+    return make
+
+
+def interpolate(c):
+    x = lines(c)
+    if c.of(x).dim() != 3:
+        raise Impossible
+    mode = c.flag()
+    return [x], (mode, mode and c.flag(), c.int(1, 6), 0)
+
+
 def to_shape_of(fits):
     """View or expansion as another tensor."""
     def make(c):
@@ -578,6 +615,11 @@ OPS = {
     "chunk": chunk, "stack": stack, "repeat": repeat, "flip": flip, "roll": roll, "pad": pad,
     "view_as": to_shape_of(lambda x, y: x.is_contiguous() and x.numel() == y.numel()),
     "expand_as": to_shape_of(expands), "cat": cat, "contiguous": lambda c: ([c.any()], ()), "clone": lambda c: ([c.any()], ()),
+    "conv1d": conv1d, "conv_transpose1d": conv_transpose1d, "interpolate": interpolate,
+    "max_pool1d": pool1d(Chooser.distinct, lambda c: (1, c.flag())),
+    "avg_pool1d": pool1d(further=lambda c: (c.flag(), c.flag())),
+    "adaptive_avg_pool1d": lambda c: ([lines(c)], (c.int(1, 5),)),
+    "adaptive_max_pool1d": lambda c: ([lines(c, Chooser.distinct)], (c.int(1, 5),)),
     "relu": plain(), "leaky_relu": with_number(0.0, 1.0),
     "softmax": along(), "log_softmax": along(),
     "mse_loss": lambda c: ((lambda x: ([x, c.like(x)], (c.int(0, 2),)))(c.float())),

@@ -15,6 +15,7 @@
  *     minnow/ops/linalg.h        products of vectors and matrices, parts of matrices
  *     minnow/ops/shape.h         other shapes, parts, joins, borders
  *     minnow/ops/conv.h          convolutions and their transposes
+ *     minnow/ops/pool.h          pooling, images in other sizes
  *     minnow/ops/activation.h    activations and dropout
  *     minnow/ops/loss.h          losses
  *   minnow/nn.h                modules: layers with parameters, and trees of them

@@ -12,8 +12,9 @@ static const struct {
 } families[] = {
     {"activation", rows_activation}, {"conv", rows_conv},           {"create", rows_create},
     {"index", rows_index},           {"linalg", rows_linalg},       {"loss", rows_loss},
-    {"order", rows_order},           {"pointwise", rows_pointwise}, {"program", rows_program},
-    {"reduce", rows_reduce},         {"shape", rows_shape},         {"unary", rows_unary},
+    {"order", rows_order},           {"pointwise", rows_pointwise}, {"pool", rows_pool},
+    {"program", rows_program},       {"reduce", rows_reduce},       {"shape", rows_shape},
+    {"unary", rows_unary},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

@@ -64,8 +64,8 @@ ints row_ints(const call *c, int first);
 
 /* Each ends with a row without a name. */
 extern const op_row rows_activation[], rows_conv[], rows_create[], rows_index[], rows_linalg[],
-    rows_loss[], rows_order[], rows_pointwise[], rows_program[], rows_reduce[], rows_shape[],
-    rows_unary[];
+    rows_loss[], rows_order[], rows_pointwise[], rows_pool[], rows_program[], rows_reduce[],
+    rows_shape[], rows_unary[];
 
 /* From now on there are only rows whose names begin so: for trying one op alone. */
 void rows_only(const char *beginning);

@@ -103,6 +103,31 @@ mn_tensor *mni_ternary(mn_tape *t, const mn_op *op, const mni_ternary_fn *kernel
 mn_tensor *mni_scalar(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *x,
                       double s, bool first, mn_node **n);
 
+/* ---- linear maps along one dimension ---- */
+
+typedef enum mni_along_kind {
+    MNI_ALONG_WINDOWS,  /* windows of a pooling */
+    MNI_ALONG_ADAPTIVE, /* windows from i in / out to (i + 1) in / out */
+    MNI_ALONG_NEAREST,
+    MNI_ALONG_LINEAR,
+    MNI_ALONG_CUBIC
+} mni_along_kind;
+
+typedef struct mni_along {
+    mni_along_kind kind;
+    int dim;
+    int64_t in, out; /* sizes of dimension dim, before and after */
+    int64_t kernel, stride, padding;
+    bool sum;           /* of a window; else its mean */
+    bool exclude_pad;   /* padding does not count */
+    double scale;       /* of interpolation: positions in x for one in the result */
+    bool align_corners; /* the first position is 0, else scale/2 - 1/2 */
+} mni_along;
+
+/* The map as a part of op, whose gradient is mni_resample_backward. x is floating. */
+mn_tensor *mni_resample(mn_tape *t, const mn_op *op, mn_tensor *x, const mni_along *a);
+void mni_resample_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx);
+
 /* ---- ops of gradients ---- */
 
 /* index: i64, of the shape of the smaller one, its positions within the other. pick: y[.., i, ..] =
