@@ -39,6 +39,7 @@ MN_API mn_tensor *mn_conv2d(mn_tape *t, mn_tensor *x, mn_tensor *weight, mn_tens
 MN_API mn_tensor *mn_conv3d(mn_tape *t, mn_tensor *x, mn_tensor *weight, mn_tensor *bias,
                             const mn_conv_opts *opts);
 
+/* Options of conv transpose. */
 typedef struct mn_conv_transpose_opts {
     int64_t stride[2];         /* between what neighbours of x are spread over; 0: 1 */
     int64_t padding[2];        /* taken away on both sides of the result */

@@ -20,6 +20,7 @@ extern "C" {
  * and at most half of what the kernel covers. N may be 0. Errors: a kernel that has no position, or
  * one that sees no element of x; dimensions of size 0. */
 
+/* Options of max pool. */
 typedef struct mn_max_pool_opts {
     int64_t stride[2];   /* 0: the kernel */
     int64_t padding[2];  /* where nothing is the maximum */
@@ -35,6 +36,7 @@ MN_API mn_tensor *mn_max_pool1d(mn_tape *t, mn_tensor *x, int64_t kernel,
 MN_API mn_tensor *mn_max_pool2d(mn_tape *t, mn_tensor *x, int64_t kernel_h, int64_t kernel_w,
                                 const mn_max_pool_opts *opts, mn_tensor **indices);
 
+/* Options of avg pool. */
 typedef struct mn_avg_pool_opts {
     int64_t stride[2];  /* 0: the kernel */
     int64_t padding[2]; /* zeros */
@@ -49,6 +51,7 @@ MN_API mn_tensor *mn_avg_pool1d(mn_tape *t, mn_tensor *x, int64_t kernel,
 MN_API mn_tensor *mn_avg_pool2d(mn_tape *t, mn_tensor *x, int64_t kernel_h, int64_t kernel_w,
                                 const mn_avg_pool_opts *opts);
 
+/* Options of lp pool. */
 typedef struct mn_lp_pool_opts {
     int64_t stride[2]; /* 0: the kernel */
     bool ceil_mode;
@@ -72,6 +75,7 @@ MN_API mn_tensor *mn_adaptive_max_pool1d(mn_tape *t, mn_tensor *x, int64_t out,
 MN_API mn_tensor *mn_adaptive_max_pool2d(mn_tape *t, mn_tensor *x, int64_t out_h, int64_t out_w,
                                          mn_tensor **indices);
 
+/* Options of max unpool. */
 typedef struct mn_max_unpool_opts {
     int64_t stride[2];  /* 0: the kernel */
     int64_t padding[2]; /* as in mn_max_pool2d */
@@ -87,6 +91,7 @@ MN_API mn_tensor *mn_max_unpool2d(mn_tape *t, mn_tensor *x, mn_tensor *indices, 
 
 /* ---- images in other sizes ---- */
 
+/* The interpolate mode. */
 typedef enum mn_interpolate_mode {
     MN_INTERPOLATE_NEAREST = 0,
     MN_INTERPOLATE_LINEAR,   /* of [N, C, L] */
