@@ -21,7 +21,7 @@ names() { grep -oh 'mn_[a-z0-9_*]*' "$@" | grep -v '\*' | sort -u; }
 
 names $page >"$work/page"
 names -r include >"$work/headers"
-grep -h '^MN_API\|^#define mn_nn' include/minnow/ops/*.h include/minnow/nn.h include/minnow/optim/methods.h |
+grep -h '^MN_API\|^#define mn_nn' include/minnow/ops/*.h include/minnow/nn/*.h include/minnow/optim/methods.h |
     grep -v '_tensors(' |
     grep -oh 'mn_[a-z0-9_]*(' | tr -d '(' | grep -v '^mn_module\|^mn_visit\|^mn_init' |
     sort -u >"$work/ops"

@@ -128,7 +128,10 @@ static void read_input(reader *r, fixture_case *c)
 {
     if (c->n_in == FIXTURE_INPUTS) bad(r, "too many inputs");
     fixture_tensor *x = &c->in[c->n_in++];
-    x->grad = strcmp(word(r), "grad") == 0;
+    const char *kind = word(r);
+    x->grad = strcmp(kind, "grad") == 0;
+    x->absent = strcmp(kind, "absent") == 0;
+    if (x->absent) return;
     x->dtype = dtype_word(r);
     shape_word(r, x);
     layout(r, word(r), x);
@@ -202,14 +205,23 @@ static void read_refused(reader *r, fixture_case *c)
     r->rest += strlen(r->rest);
 }
 
-static char *read_text(reader *r)
+/* A file's text, with the one that was read before it. */
+typedef struct fixture_text {
+    struct fixture_text *next;
+    char text[];
+} fixture_text;
+
+static char *read_text(reader *r, fixture *f)
 {
     FILE *file = fopen(r->path, "rb");
     if (!file) bad(r, "cannot be opened");
     if (fseek(file, 0, SEEK_END)) bad(r, "cannot be read");
     long size = ftell(file);
     if (size < 0) bad(r, "cannot be read");
-    char *text = allocate(r, (size_t)size + 1, 1);
+    fixture_text *t = allocate(r, sizeof *t + (size_t)size + 1, 1);
+    t->next = f->texts;
+    f->texts = t;
+    char *text = t->text;
     rewind(file);
     if (fread(text, 1, (size_t)size, file) != (size_t)size) bad(r, "cannot be read");
     fclose(file);
@@ -242,6 +254,39 @@ static void read_gives(reader *r, fixture_case *c)
     }
 }
 
+/* The name of the tensor that the line before describes. */
+static void read_name(reader *r, fixture_case *c)
+{
+    fixture_tensor *x = c->n_out ? &c->out[c->n_out - 1] : c->n_in ? &c->in[c->n_in - 1] : NULL;
+    if (!x || x->name) bad(r, "a name of nothing");
+    x->name = word(r);
+}
+
+/* The rest of the line, with \n for the ends of its own lines. */
+static void read_prints(reader *r, fixture_case *c)
+{
+    char *to = r->rest;
+    c->prints = to;
+    for (const char *from = to; *from; from++) {
+        bool newline = from[0] == '\\' && from[1] == 'n';
+        *to++ = newline ? '\n' : *from;
+        from += newline;
+    }
+    r->rest += strlen(r->rest);
+    *to = '\0';
+}
+
+static void read_init(reader *r, fixture_case *c)
+{
+    c->inits = realloc(c->inits, (size_t)(c->n_inits + 1) * sizeof *c->inits);
+    if (!c->inits) bad(r, "out of memory");
+    fixture_init *i = &c->inits[c->n_inits++];
+    i->name = word(r);
+    i->mean = to_number(r, word(r), MN_F64);
+    i->deviation = to_number(r, word(r), MN_F64);
+    i->kurtosis = to_number(r, word(r), MN_F64);
+}
+
 static void read_line(reader *r, const char *kind, fixture_case *c)
 {
     if (strcmp(kind, "case") == 0)
@@ -260,6 +305,14 @@ static void read_line(reader *r, const char *kind, fixture_case *c)
         read_gives(r, c);
     else if (strcmp(kind, "refused") == 0)
         read_refused(r, c);
+    else if (strcmp(kind, "name") == 0)
+        read_name(r, c);
+    else if (strcmp(kind, "eval") == 0)
+        c->eval = true;
+    else if (strcmp(kind, "prints") == 0)
+        read_prints(r, c);
+    else if (strcmp(kind, "init") == 0)
+        read_init(r, c);
     else
         bad(r, "not a line of a fixture");
     if (word_or_end(r)) bad(r, "the line goes on too long");
@@ -268,7 +321,7 @@ static void read_line(reader *r, const char *kind, fixture_case *c)
 void fixture_read(fixture *f, const char *path)
 {
     reader r = {.path = path};
-    char *text = read_text(&r), *rest;
+    char *text = read_text(&r, f), *rest;
     const int before = f->n;
     int more = 0;
     for (const char *p = text; (p = strstr(p, "\ncase ")); p++) more++;
@@ -288,7 +341,6 @@ void fixture_read(fixture *f, const char *path)
         for (int k = 0; k < c->n_in; k++)
             if (c->n_out > 0 && c->out[0].grad && c->in[k].grad && !c->in[k].gradient)
                 bad(&r, c->path);
-    free(text);
 }
 
 void fixture_free(fixture *f)
@@ -301,8 +353,13 @@ void fixture_free(fixture *f)
         }
         for (int k = 0; k < FIXTURE_OUTPUTS; k++) free(f->cases[i].out[k].values);
         free(f->cases[i].steps);
+        free(f->cases[i].inits);
     }
     free(f->cases);
+    for (fixture_text *t = f->texts, *next; t; t = next) {
+        next = t->next;
+        free(t);
+    }
     *f = (fixture){0};
 }
 
@@ -383,6 +440,7 @@ mn_tensor *fixture_input(const fixture_case *c, int i)
 {
     const fixture_tensor *x = &c->in[i];
     char name[32];
+    if (x->absent) return MN_NONE;
     snprintf(name, sizeof name, "in%d", i);
     mn_tensor *y = settle(x, fill(c, x, x->drawn ? name : NULL, x->low, x->high));
     if (!y || !x->grad || mn_tensor_set_requires_grad(y, true) == MN_OK) return y;

@@ -7,10 +7,12 @@
 
 #include <minnow/tensor.h>
 
-enum { FIXTURE_ARGS = 12, FIXTURE_INPUTS = 6, FIXTURE_OUTPUTS = 4, FIXTURE_TENSORS = 128 };
+enum { FIXTURE_ARGS = 20, FIXTURE_INPUTS = 32, FIXTURE_OUTPUTS = 8, FIXTURE_TENSORS = 128 };
 
 /* An input (values, or how to draw them) or an output (the values expected). */
 typedef struct fixture_tensor {
+    const char *name; /* of a module's parameter or buffer, in state_dict; else NULL */
+    bool absent;      /* an input: MN_NONE */
     mn_dtype dtype;
     int ndim;
     int64_t shape[MN_MAX_DIMS];
@@ -44,6 +46,12 @@ typedef struct fixture_step {
     fixture_args args;
 } fixture_step;
 
+/* How a parameter or buffer of that name is distributed at first. */
+typedef struct fixture_init {
+    const char *name;
+    double mean, deviation, kurtosis;
+} fixture_init;
+
 typedef struct fixture_case {
     char op[32];    /* "add" */
     char path[128]; /* "add.row.f32": the beginning of its streams' names */
@@ -55,6 +63,10 @@ typedef struct fixture_case {
     int n_gives, gives[FIXTURE_OUTPUTS]; /* which of its tensors are the program's outputs */
     mn_error refused;                    /* the error that it ends with, else MN_OK */
     char says[128];                      /* a part of its message */
+    bool eval;                           /* of a module: not in training mode */
+    const char *prints;                  /* of a module: PyTorch's repr, or NULL */
+    fixture_init *inits;                 /* of a module: its default first values */
+    int n_inits;
     fixture_tensor in[FIXTURE_INPUTS];
     fixture_tensor out[FIXTURE_OUTPUTS];
 } fixture_case;
@@ -62,6 +74,7 @@ typedef struct fixture_case {
 typedef struct fixture {
     fixture_case *cases;
     int n;
+    struct fixture_text *texts; /* what the names and the printed forms lie in */
 } fixture;
 
 /* Adds the cases of a file. Ends the program with the reason on stderr when it cannot be read or has
@@ -72,7 +85,7 @@ void fixture_free(fixture *f);
 /* The generator at the beginning of a case's stream: "rng", "in0", "cotangent0". */
 mn_rng fixture_rng(const fixture_case *c, const char *name);
 
-/* Input i; the cotangent of output k; the weight of the gradient of input i. Yours to release; NULL with
+/* Input i (MN_NONE when absent); the cotangent of output k; the weight of the gradient of input i. Yours to release; NULL with
  * the last error set. */
 mn_tensor *fixture_input(const fixture_case *c, int i);
 mn_tensor *fixture_cotangent(const fixture_case *c, int k);

@@ -427,6 +427,16 @@ static mn_module *new_net(void)
     return net;
 }
 
+/* One in, one out. */
+static mn_tensor *call_with(mn_module *m, mn_tape *tape, const mn_named_tensor *r, int n,
+                            mn_tensor *x)
+{
+    mn_tensor *y = x;
+    mn_error e = mn_module_functional_call(m, tape, r, n, &x, 1, &y, 1);
+    ck_assert_int_eq(e == MN_OK, y != NULL);
+    return y;
+}
+
 START_TEST(a_functional_call_uses_the_replacements_and_puts_the_own_tensors_back)
 {
     begin();
@@ -438,7 +448,7 @@ START_TEST(a_functional_call_uses_the_replacements_and_puts_the_own_tensors_back
 
     /* 2 w2, computed on the tape: twice the result, and the gradient flows to w2. */
     mn_tensor *w2 = own[2].tensor, *twice = mn_mul_scalar(t, w2, 2);
-    mn_tensor *y = mn_module_functional_call(net, t, &(mn_named_tensor){"2.weight", twice}, 1, x);
+    mn_tensor *y = call_with(net, t, &(mn_named_tensor){"2.weight", twice}, 1, x);
     is(y, SHAPE(4, 2), mn_tensor_data(mn_mul_scalar(t, before, 2)));
     y = mn_sum(t, y);
     ck_assert_int_eq((int)mn_grad(t, &y, 1, &w2, 1, &g, NULL), MN_OK);
@@ -451,12 +461,11 @@ START_TEST(a_functional_call_uses_the_replacements_and_puts_the_own_tensors_back
                              {"0.bias", mn_zeros(t, MN_F64, 1, (int64_t[]){2})}};
     mn_tensor *h = mn_tanh(t, mn_matmul(t, x, mn_transpose(t, own[2].tensor, 0, 1)));
     h = mn_matmul(t, h, mn_transpose(t, own[0].tensor, 0, 1));
-    is(mn_module_functional_call(net, t, all, 3, x), SHAPE(4, 2), mn_tensor_data(h));
-    is(mn_module_functional_call(net, t, NULL, 0, x), SHAPE(4, 2), mn_tensor_data(before));
+    is(call_with(net, t, all, 3, x), SHAPE(4, 2), mn_tensor_data(h));
+    is(call_with(net, t, NULL, 0, x), SHAPE(4, 2), mn_tensor_data(before));
 
     /* Also after a failure inside, which names its module. */
-    ck_assert_ptr_null(
-        mn_module_functional_call(net, t, all, 3, mn_zeros(t, MN_F64, 2, (int64_t[]){4, 3})));
+    ck_assert_ptr_null(call_with(net, t, all, 3, mn_zeros(t, MN_F64, 2, (int64_t[]){4, 3})));
     refused(MN_ERR_SHAPE, "net.0 (linear)");
     mn_module_parameters(net, after, 3);
     for (int i = 0; i < 3; i++) ck_assert_ptr_eq(after[i].tensor, own[i].tensor);
@@ -475,10 +484,10 @@ START_TEST(a_tied_parameter_is_replaced_wherever_it_stands)
     mn_tensor *zero = mn_zeros_like(t, tied), *one = mn_ones_like(t, tied);
     mn_named_tensor names[] = {{"1.2.weight", zero}, {"0.0.weight", zero}};
     for (int n = 1; n <= 2; n++)
-        is(mn_module_functional_call(shared, t, names, n, x), SHAPE(1, 2), (double[]){0, 0});
+        is(call_with(shared, t, names, n, x), SHAPE(1, 2), (double[]){0, 0});
     ck_assert_ptr_eq(mn_module_get(shared, "1.2.weight"), tied);
     names[1].tensor = one;
-    ck_assert_ptr_null(mn_module_functional_call(shared, t, names, 2, x));
+    ck_assert_ptr_null(call_with(shared, t, names, 2, x));
     refused(MN_ERR_ARGUMENT, "\"1.2.weight\" and \"0.0.weight\" are the same parameter");
     mn_module_free(shared);
     end();
@@ -511,17 +520,17 @@ START_TEST(a_functional_call_that_cannot_be_changes_nothing)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         mn_named_tensor both[] = {{"0.weight", good}, bad[i].second};
-        ck_assert_ptr_null(mn_module_functional_call(net, t, both, 2, x));
+        ck_assert_ptr_null(call_with(net, t, both, 2, x));
         refused(bad[i].error, bad[i].words);
         ck_assert_ptr_eq(mn_module_get(net, "0.weight"), w);
     }
-    ck_assert_ptr_null(mn_module_functional_call(net, t, NULL, 1, x));
+    ck_assert_ptr_null(call_with(net, t, NULL, 1, x));
     refused(MN_ERR_ARGUMENT, "the list of replacements is NULL");
-    ck_assert_ptr_null(mn_module_functional_call(NULL, t, NULL, 0, x));
+    ck_assert_ptr_null(call_with(NULL, t, NULL, 0, x));
     refused(MN_ERR_ARGUMENT, "the module is NULL");
-    ck_assert_ptr_null(mn_module_functional_call(net, t, NULL, 0, NULL));
+    ck_assert_ptr_null(call_with(net, t, NULL, 0, NULL));
     refused(MN_ERR_ARGUMENT, "an input is NULL");
-    ck_assert_ptr_null(mn_module_functional_call(net, NULL, NULL, 0, x));
+    ck_assert_ptr_null(call_with(net, NULL, NULL, 0, x));
     mn_module_free(net);
     end();
 }

@@ -1,6 +1,6 @@
 /*
- * tests/test_pytorch.c: every op, its gradient and its second gradient against what PyTorch computed
- * (tests/fixtures/). An op without a row, a row without enough cases and a case without a row each fail.
+ * tests/test_pytorch.c: every op and module, its gradient and its second gradient against what PyTorch
+ * computed (tests/fixtures/). An op without a row, a row without enough cases and a case without a row each fail.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -182,7 +182,8 @@ START_TEST(every_case_has_a_row)
 }
 END_TEST
 
-/* Reads the names out of a header: "MN_API mn_tensor *mn_NAME(", "MN_API int mn_NAME(". */
+/* Reads the names out of a header: "MN_API mn_tensor *mn_NAME(", "MN_API int mn_NAME(",
+ * "MN_API mn_module *mn_nn_NAME(". */
 static int ops_of_header(const char *path)
 {
     FILE *header = fopen(path, "r");
@@ -191,7 +192,8 @@ static int ops_of_header(const char *path)
     int found = 0;
     while (fgets(line, sizeof line, header)) {
         if (sscanf(line, "MN_API mn_tensor *mn_%63[a-z0-9_](", name) != 1 &&
-            sscanf(line, "MN_API int mn_%63[a-z0-9_](", name) != 1)
+            sscanf(line, "MN_API int mn_%63[a-z0-9_](", name) != 1 &&
+            sscanf(line, "MN_API mn_module *mn_%63[a-z0-9_](", name) != 1)
             continue;
         ck_assert_msg(row_find(name), "mn_%s has no row", name);
         found++;
@@ -200,10 +202,12 @@ static int ops_of_header(const char *path)
     return found;
 }
 
-START_TEST(every_op_of_the_headers_has_a_row)
+START_TEST(every_op_and_module_of_the_headers_has_a_row)
 {
     glob_t headers;
     ck_assert_int_eq(glob(MNI_SOURCE_DIR "/include/minnow/ops/*.h", 0, NULL, &headers), 0);
+    ck_assert_int_eq(glob(MNI_SOURCE_DIR "/include/minnow/nn/[!m]*.h", GLOB_APPEND, NULL, &headers),
+                     0);
     int found = 0;
     for (size_t i = 0; i < headers.gl_pathc; i++) found += ops_of_header(headers.gl_pathv[i]);
     globfree(&headers);
@@ -223,7 +227,7 @@ int main(int argc, char **argv)
     } else {
         rows_read(&ops);
         tcase_add_test(tc, every_case_has_a_row);
-        tcase_add_test(tc, every_op_of_the_headers_has_a_row);
+        tcase_add_test(tc, every_op_and_module_of_the_headers_has_a_row);
     }
     tcase_add_loop_test(tc, op_and_gradients_agree_with_pytorch, 0, row_count());
     suite_add_tcase(s, tc);

@@ -18,7 +18,12 @@
  *     minnow/ops/pool.h          pooling, images in other sizes
  *     minnow/ops/activation.h    activations and dropout
  *     minnow/ops/loss.h          losses
- *   minnow/nn.h                modules: layers with parameters, and trees of them
+ *   minnow/nn.h                what all layers share; the layers themselves:
+ *     minnow/nn/module.h         using modules, looking into them, writing one
+ *     minnow/nn/container.h      modules made of modules
+ *     minnow/nn/linear.h         fully connected layers, layers that change the shape
+ *     minnow/nn/activation.h     activations
+ *     minnow/nn/dropout.h        dropout
  *   minnow/optim.h             optimizers:
  *     minnow/optim/step.h        stepping, groups and options, clipping, state
  *     minnow/optim/methods.h     SGD, Adam and its kin, L-BFGS, ...

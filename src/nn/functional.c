@@ -91,20 +91,19 @@ static bool prepare(mn_tape *t, swap_visitor *s, mn_module *m)
     return true;
 }
 
-mn_tensor *mn_module_functional_call(mn_module *m, mn_tape *t, const mn_named_tensor *replacements,
-                                     int n, mn_tensor *x)
+mn_error mn_module_functional_call(mn_module *m, mn_tape *t, const mn_named_tensor *replacements,
+                                   int n, mn_tensor *const *in, int n_in, mn_tensor **out,
+                                   int n_out)
 {
     swap_visitor s = {.replacements = replacements, .n = n};
-    if (!t) {
-        mni_pass_null("mn_module_functional_call", "the tape");
-        return NULL;
-    }
+    for (int i = 0; i < n_out; i++) out[i] = NULL;
+    if (!t) return mni_pass_null("mn_module_functional_call", "the tape");
     if (!m) mni_tape_adopt(t, "mn_module_functional_call: the module");
     if (n > 0 && !replacements)
         mni_tape_adopt(t, "mn_module_functional_call: the list of replacements");
-    if (t->error || !prepare(t, &s, m)) return NULL;
+    if (t->error || !prepare(t, &s, m)) return t->error;
     for (int64_t i = 0; i < s.count; i++) *s.swaps[i].slot = s.swaps[i].other;
-    mn_tensor *y = mn_module_forward(m, t, x);
+    mn_module_call(m, t, in, n_in, out, n_out);
     for (int64_t i = 0; i < s.count; i++) *s.swaps[i].slot = s.swaps[i].own;
-    return y;
+    return t->error;
 }

@@ -18,14 +18,16 @@ static mn_tensor *adapted_loss(mn_tape *t, mn_module *net, const task *k, int st
     CHECK(mn_module_parameters(net, p, PARAMETERS) == PARAMETERS);
     for (int s = 0; s < steps; s++) {
         mn_tensor *now[PARAMETERS], *g[PARAMETERS];
-        mn_tensor *y = mn_module_functional_call(net, t, p, PARAMETERS, k->x);
+        mn_tensor *y;
+        mn_module_functional_call(net, t, p, PARAMETERS, &k->x, 1, &y, 1);
         mn_tensor *loss = mn_mse_loss(t, y, k->y, NULL);
         for (int i = 0; i < PARAMETERS; i++) now[i] = p[i].tensor;
         mn_grad(t, &loss, 1, now, PARAMETERS, g, &(mn_grad_opts){.create_graph = true});
         for (int i = 0; i < PARAMETERS; i++)
             p[i].tensor = mn_sub(t, now[i], mn_mul_scalar(t, g[i], lr));
     }
-    mn_tensor *y = mn_module_functional_call(net, t, p, PARAMETERS, k->query_x);
+    mn_tensor *y;
+    mn_module_functional_call(net, t, p, PARAMETERS, &k->query_x, 1, &y, 1);
     return mn_mse_loss(t, y, k->query_y, NULL);
 }
 

@@ -2,6 +2,7 @@
  * tests/rows/rows.c: the families together.
  */
 #include "rows/rows.h"
+#include "tensor/tensor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +11,22 @@ static const struct {
     const char *name;
     const op_row *rows;
 } families[] = {
-    {"activation", rows_activation}, {"conv", rows_conv},           {"create", rows_create},
-    {"index", rows_index},           {"linalg", rows_linalg},       {"loss", rows_loss},
-    {"order", rows_order},           {"pointwise", rows_pointwise}, {"pool", rows_pool},
-    {"program", rows_program},       {"reduce", rows_reduce},       {"shape", rows_shape},
+    {"activation", rows_activation},
+    {"conv", rows_conv},
+    {"create", rows_create},
+    {"index", rows_index},
+    {"linalg", rows_linalg},
+    {"loss", rows_loss},
+    {"nn_activation", rows_nn_activation},
+    {"nn_container", rows_nn_container},
+    {"nn_dropout", rows_nn_dropout},
+    {"nn_linear", rows_nn_linear},
+    {"order", rows_order},
+    {"pointwise", rows_pointwise},
+    {"pool", rows_pool},
+    {"program", rows_program},
+    {"reduce", rows_reduce},
+    {"shape", rows_shape},
     {"unary", rows_unary},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
@@ -58,6 +71,55 @@ ints row_ints(const call *c, int first)
     return v;
 }
 
+/* That of the inputs (not freed ones), which may come in another dtype than the case has them. */
+static mn_dtype dtype_of(const call *c)
+{
+    for (int i = 0; c->in && i < c->n_in; i++) {
+        const mn_tensor *x = c->in[i];
+        if (!x || x == MN_NONE || !x->storage || c->f->in[i].dtype != c->dtype) continue;
+        mn_dtype d = mn_tensor_dtype(x);
+        if (d == MN_F32 || d == MN_F64) return d;
+    }
+    return c->dtype;
+}
+
+mn_module *row_module(const op_row *r, const call *c)
+{
+    mn_module *m = r->module(c);
+    if (!m) return NULL;
+    if (mn_module_to(m, dtype_of(c)) == MN_OK && mn_module_init(m, 2024) == MN_OK) {
+        if (c->f->eval) mn_module_eval(m);
+        return m;
+    }
+    mn_module_free(m);
+    return NULL;
+}
+
+/* The outputs of a module, then its buffers as it left them. */
+static void run_module(const op_row *r, call *c)
+{
+    mn_tensor *x[FIXTURE_INPUTS];
+    mn_named_tensor named[FIXTURE_INPUTS];
+    int n_x = 0, n_named = 0, n_out = 0;
+    const bool inplace = c->f->prints && strstr(c->f->prints, "inplace=True");
+    mn_module *m = row_module(r, c);
+    for (int i = 0; i < c->n_in; i++) {
+        const fixture_tensor *in = &c->f->in[i];
+        if (!in->name)
+            x[n_x++] = inplace ? mn_clone(c->t, c->in[i]) : c->in[i];
+        else /* a buffer may be written: the case's own stays as it is */
+            named[n_named++] = (mn_named_tensor){
+                in->name, in->grad || !c->in[i] ? c->in[i] : mn_clone(c->t, c->in[i])};
+    }
+    while (n_out < c->f->n_out && !c->f->out[n_out].name) n_out++;
+    if (c->f->refused) n_out = 1;
+    mn_module_functional_call(m, c->t, named, n_named, x, n_x, c->out, n_out);
+    for (int k = n_out; k < c->f->n_out && c->out[0]; k++)
+        for (int i = 0; i < n_named; i++)
+            if (strcmp(named[i].name, c->f->out[k].name) == 0) c->out[k] = named[i].tensor;
+    mn_module_free(m);
+}
+
 void row_run(const op_row *r, call *c)
 {
     if (r->unary) c->out[0] = r->unary(c->t, c->in[0]);
@@ -73,6 +135,7 @@ void row_run(const op_row *r, call *c)
         c->out[0] = r->loss(c->t, c->in[0], c->in[1], &opts);
     }
     if (r->other) r->other(c);
+    if (r->module) run_module(r, c);
 }
 
 call row_call(const fixture_case *f, mn_tape *t, mn_tensor *const *in)

@@ -1,14 +1,15 @@
 /*
- * tests/rows/rows.h: one row for every op: how it is called from the numbers of a case. rows/<family>.c
- * has the rows of minnow/ops/<family>.h, fixtures/<family>.txt their cases; whatever is true of all ops is
- * tested by running over the rows (test_pytorch.c, test_gradients.c, test_refusals.c).
+ * tests/rows/rows.h: one row for every op and module: how it is called from the numbers of a case.
+ * rows/<family>.c has the rows of minnow/ops/<family>.h, rows/nn_<family>.c those of minnow/nn/<family>.h,
+ * fixtures/ their cases; whatever is true of all ops is tested by running over the rows (test_pytorch.c,
+ * test_gradients.c, test_misuse.c, test_checkpoint.c), whatever is true of all modules in test_modules.c.
  */
 #ifndef MN_TEST_ROWS_H
 #define MN_TEST_ROWS_H
 
 #include "fixture.h"
 
-#include <minnow/ops.h>
+#include <minnow/nn.h>
 
 typedef struct call {
     mn_tape *t;
@@ -36,12 +37,24 @@ typedef struct op_row {
     mn_tensor *(*dims)(mn_tape *, mn_tensor *, const int *, int, bool);
     loss_fn loss; /* the argument is the reduction */
     void (*other)(call *);
+    /* Of mn_nn_<name without "nn_">: makes the module. Inputs without a name go into it, those with
+     * one are its parameters and buffers. */
+    mn_module *(*module)(const call *);
     const char *no_cases; /* why it has none */
     /* A program of many ops: finite differences say too little. */
     bool program;
     /* Where two elements are equal is a kink: finite differences need distinct ones. */
     bool distinct;
 } op_row;
+
+/* A maker for .module: a the arguments. */
+#define MODULE(name, expression)                                                                   \
+    static mn_module *make_##name(const call *c)                                                   \
+    {                                                                                              \
+        const double *a = c->arg;                                                                  \
+        (void)a;                                                                                   \
+        return expression;                                                                         \
+    }
 
 /* A caller for .other: t the tape, x the inputs, a the arguments. */
 #define CALL(name, expression)                                                                     \
@@ -62,10 +75,15 @@ typedef struct ints {
 } ints;
 ints row_ints(const call *c, int first);
 
+/* The module of a case, in the case's dtype and mode, with the generators of the cases; NULL with the last
+ * error set. */
+mn_module *row_module(const op_row *r, const call *c);
+
 /* Each ends with a row without a name. */
 extern const op_row rows_activation[], rows_conv[], rows_create[], rows_index[], rows_linalg[],
-    rows_loss[], rows_order[], rows_pointwise[], rows_pool[], rows_program[], rows_reduce[],
-    rows_shape[], rows_unary[];
+    rows_loss[], rows_nn_activation[], rows_nn_container[], rows_nn_dropout[], rows_nn_linear[],
+    rows_order[], rows_pointwise[], rows_pool[], rows_program[], rows_reduce[], rows_shape[],
+    rows_unary[];
 
 /* From now on there are only rows whose names begin so: for trying one op alone. */
 void rows_only(const char *beginning);

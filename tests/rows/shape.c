@@ -27,7 +27,7 @@ CALL(flip, mn_flip(t, x[0], DIMS(0)))
 
 static void call_split(call *c)
 {
-    mn_split(c->t, c->in[0], (int64_t)c->arg[0], (int)c->arg[1], c->out, FIXTURE_OUTPUTS);
+    mn_split(c->t, c->in[0], (int64_t)c->arg[0], (int)c->arg[1], c->out, 4);
 }
 
 static void call_split_sizes(call *c)

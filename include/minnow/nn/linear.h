@@ -1,0 +1,28 @@
+/*
+ * minnow/nn/linear.h: fully connected layers, and layers that only change the shape.
+ * What all layers share is in minnow/nn.h.
+ */
+#ifndef MINNOW_NN_LINEAR_H
+#define MINNOW_NN_LINEAR_H
+
+#include <minnow/nn/module.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* y = x W^T + b. x [..., in_features] -> [..., out_features]. weight [out, in] and bias [out] from
+ * U(-k, k), k = 1/sqrt(in_features), as torch.nn.Linear draws them. Sizes >= 1. */
+typedef struct mn_nn_linear_opts {
+    bool no_bias; /* y = x W^T */
+} mn_nn_linear_opts;
+MN_API mn_module *mn_nn_linear(int64_t in_features, int64_t out_features,
+                               const mn_nn_linear_opts *opts);
+
+/* [N, ...] -> [N, product of the rest]. */
+MN_API mn_module *mn_nn_flatten(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
