@@ -36,6 +36,14 @@ MN_API mn_dataset *mn_data_mnist(const char *directory, mn_data_split split);
  * header says, damaged gzip, zero images, counts that disagree. */
 MN_API mn_dataset *mn_data_idx(const char *images_path, const char *labels_path);
 
+/* CIFAR-10, the binary version: in `directory`, the files data_batch_1.bin to data_batch_5.bin (test
+ * split: test_batch.bin), each of as many records (10000 in the original) of 3073 bytes: a label from
+ * 0 to 9 and three planes of 32 x 32 pixels. Samples: input [3, 32, 32] f32 in [0, 1] (byte / 255),
+ * target [] i64. Errors name the file: missing, compressed, no records or not whole ones, another
+ * number of them than the batches before, a label beyond 9. Krizhevsky, "Learning multiple layers of
+ * features from tiny images", 2009. */
+MN_API mn_dataset *mn_data_cifar10(const char *directory, mn_data_split split);
+
 /* Samples inputs[i], targets[i] for i < size of dimension 0, which must agree. Takes a reference to
  * both. */
 MN_API mn_dataset *mn_data_tensors(mn_tensor *inputs, mn_tensor *targets);
