@@ -4,7 +4,7 @@
  * line (options.c), the evaluation (review.c), the CSV file and curves (history.c, plot.c) and what
  * the terminal shows (report.c).
  */
-#define _DEFAULT_SOURCE /* sigaction */
+#define _DEFAULT_SOURCE /* access */
 #include "history.h"
 #include "options.h"
 #include "plot.h"
@@ -12,18 +12,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <minnow/minnow.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
 
 /* ---- the network ---- */
 
@@ -140,7 +131,7 @@ static void train_epoch(trainer *s, progress *p, score *sum)
     mn_tape *t = s->t;
     int64_t steps = p->batches * s->o->epochs, done = p->batches * (p->epoch - 1);
     double begun = seconds_now(), loss_sum = 0;
-    for (mn_batch b; !interrupted && mn_loader_next(s->batches, t, &b); mn_tape_reset(t)) {
+    for (mn_batch b; !interrupted() && mn_loader_next(s->batches, t, &b); mn_tape_reset(t)) {
         mn_optim_set_lr(s->sgd, 0, s->o->lr * (1 - (double)(done + p->batch) / (double)steps));
 
         mn_tensor *logits = mn_module_forward(s->net, t, b.input);
@@ -169,13 +160,13 @@ static void train_epoch(trainer *s, progress *p, score *sum)
 /* False after one line on stderr; what stopped the training otherwise is in the tape. */
 static bool train(trainer *s)
 {
-    for (int k = 1; k <= s->o->epochs && !interrupted && !mn_tape_error(s->t); k++) {
+    for (int k = 1; k <= s->o->epochs && !interrupted() && !mn_tape_error(s->t); k++) {
         epoch e = {.lr = s->o->lr * (1 - (k - 1.0) / s->o->epochs)};
         progress p = {.epoch = k, .batches = mn_loader_batches(s->batches), .train = &e.train};
         double begun = seconds_now();
         train_epoch(s, &p, &e.train);
         if (p.batch < p.batches) {
-            if (interrupted) report_stopped(&s->report, &p);
+            if (interrupted()) report_stopped(&s->report, &p);
             return true;
         }
         e.test = evaluate(s->net, s->test_batches, s->t, NULL);
@@ -196,12 +187,12 @@ static int run(trainer *s, review *v, int64_t all_samples)
     if (!o->quiet) train_score = evaluate(s->net, s->train_batches, s->t, NULL);
     score test_score = evaluate(s->net, s->test_batches, s->t, v);
     if (mn_tape_error(s->t)) {
-        if (s->report.bar) putchar('\n');
+        if (s->report.t.bar) putchar('\n');
         fflush(stdout);
         fprintf(stderr, "mnist: %s\n", mn_tape_message(s->t));
         return 1;
     }
-    int status = interrupted ? 130 : 0;
+    int status = interrupted() ? 130 : 0;
     report_summary(&s->report, &train_score, &test_score, v, all_samples);
     if (o->plot && !s->history.n)
         fprintf(stderr, "mnist: '%s' was not drawn: no epoch was completed\n", o->plot);
@@ -252,16 +243,10 @@ int main(int argc, char **argv)
     if (!options_parse(&o, argc, argv, &status)) return status;
     status = 1;
 
-    /* a second Ctrl-C ends the program at once */
-    struct sigaction on_interrupt = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &on_interrupt, NULL);
+    catch_interrupt();
     if ((!o.plot || plot_possible("mnist", o.plot)) && load_data(&d, &o))
         status = prepare_and_run(&o, &d);
     mn_dataset_free(d.test);
     mn_dataset_free(d.train);
-    if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "mnist: cannot write to standard output\n");
-        if (!status) status = 1;
-    }
-    return status;
+    return end_program("mnist", status);
 }

@@ -9,7 +9,7 @@
 
 enum { MAX_HIDDEN = 16, MAX_WEIGHTS = 100000000 };
 
-typedef enum activation { RRELU = 0, RELU, LEAKY_RELU, PRELU, SIGMOID, TANH } activation;
+enum activation { RRELU = 0, RELU, LEAKY_RELU, PRELU, SIGMOID, TANH };
 
 typedef struct options {
     int epochs;
@@ -17,7 +17,7 @@ typedef struct options {
     double lr; /* of the first step */
     int64_t hidden[MAX_HIDDEN];
     int n_hidden;
-    activation activation;
+    int activation;      /* an enum activation */
     double lower, upper; /* of rrelu's slopes */
     bool bounds;         /* they were given */
     uint64_t seed;
@@ -34,6 +34,6 @@ typedef struct options {
 bool options_parse(options *o, int argc, char **argv, int *status);
 
 /* "rrelu" */
-const char *activation_name(activation a);
+const char *activation_name(int activation);
 
 #endif

@@ -62,7 +62,11 @@ FILE *plot_begin(const char *file, int width, int height)
     fprintf(gnuplot, "set output '%s",
             *file == '/' ? "" : "./"); /* '|' and '~' mean nothing then */
     for (const char *c = file; *c; c++) fputs(*c == '\'' ? "''" : (char[]){*c, 0}, gnuplot);
-    fputs("'\n", gnuplot);
+    fputs("'\n"
+          "set grid lc rgb '#dddddd' lt 1\n"
+          "set border 3 lc rgb '#888888'\n"
+          "set tics nomirror tc rgb '#444444'\n",
+          gnuplot);
     return gnuplot;
 }
 

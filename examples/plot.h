@@ -14,7 +14,8 @@ bool plot_name_fits(const char *program, const char *file);
  * otherwise one line on stderr. */
 bool plot_possible(const char *program, const char *file);
 
-/* A pipe that takes gnuplot commands and data and draws into the file; NULL with errno set. */
+/* A pipe that takes gnuplot commands and data and draws into the file, with a light grid; NULL with
+ * errno set. */
 FILE *plot_begin(const char *file, int width, int height);
 
 /* Ends the picture. False, with a line on stderr, when gnuplot failed. */

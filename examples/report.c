@@ -1,104 +1,32 @@
 /*
- * report.c: the terminal output of the MNIST example. Colours are escapes around text that reads the
- * same without them; pictures are half blocks, two pixels in a character.
+ * report.c: what the MNIST example says, line by line; its pictures are half blocks, two pixels in a
+ * character.
  */
-#define _DEFAULT_SOURCE /* isatty, ioctl, clock_gettime */
 #include "report.h"
 #include <inttypes.h>
-#include <math.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
-
-/* ---- text ---- */
-
-double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Adds to the text in a buffer; what does not fit is cut. */
-static void add(char *buffer, size_t size, const char *format, ...)
-{
-    size_t used = strlen(buffer);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(buffer + used, size - used, format, args);
-    va_end(args);
-}
-
-typedef struct number {
-    char text[32];
-} number;
-
-/* 60000 as "60,000" */
-static number grouped(int64_t n)
-{
-    number out = {0};
-    char digits[24];
-    snprintf(digits, sizeof digits, "%" PRId64, n);
-    size_t length = strlen(digits), k = 0;
-    for (size_t i = 0; i < length; i++) {
-        if (i && (length - i) % 3 == 0) out.text[k++] = ',';
-        out.text[k++] = digits[i];
-    }
-    return out;
-}
-
-/* Escapes of the terminal, nothing where there are no colours. */
-static const char *bold(const report *r)
-{
-    return r->colour ? "\033[1m" : "";
-}
-static const char *dim(const report *r)
-{
-    return r->colour ? "\033[2m" : "";
-}
-static const char *red(const report *r)
-{
-    return r->colour ? "\033[31m" : "";
-}
-static const char *green(const report *r)
-{
-    return r->colour ? "\033[32m" : "";
-}
-static const char *plain(const report *r)
-{
-    return r->colour ? "\033[0m" : "";
-}
 
 static void title(const report *r, const char *text)
 {
-    printf("\n%s%s%s\n", bold(r), text, plain(r));
+    printf("\n%s%s%s\n", bold(&r->t), text, plain(&r->t));
 }
 
 /* ---- before and during training ---- */
 
 report report_begin(const options *o)
 {
-    const char *terminal = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    struct winsize size;
-    report r = {.o = o, .width = 80, .begun = seconds_now()};
-    r.bar = isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb") && !o->quiet;
-    r.colour = r.bar && !(no_color && *no_color);
-    if (r.bar && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col) r.width = size.ws_col;
-    return r;
+    return (report){.o = o, .t = terminal_begin(o->quiet)};
 }
 
 void report_net(char *buffer, size_t size, const options *o, const review *data)
 {
     *buffer = 0;
-    add(buffer, size, "%" PRId64, data->height * data->width);
-    for (int i = 0; i < o->n_hidden; i++) add(buffer, size, " - %" PRId64, o->hidden[i]);
-    add(buffer, size, " - %" PRId64, data->classes);
+    add_text(buffer, size, "%" PRId64, data->height * data->width);
+    for (int i = 0; i < o->n_hidden; i++) add_text(buffer, size, " - %" PRId64, o->hidden[i]);
+    add_text(buffer, size, " - %" PRId64, data->classes);
     if (!o->n_hidden) return;
-    add(buffer, size, ", %s", activation_name(o->activation));
-    if (o->activation == RRELU) add(buffer, size, "(%.3g, %.3g)", o->lower, o->upper);
+    add_text(buffer, size, ", %s", activation_name(o->activation));
+    if (o->activation == RRELU) add_text(buffer, size, "(%.3g, %.3g)", o->lower, o->upper);
 }
 
 void report_setup(report *r, const review *data, int64_t train, int64_t test, int64_t parameters)
@@ -117,35 +45,17 @@ void report_setup(report *r, const review *data, int64_t train, int64_t test, in
     printf("       seed %" PRIu64 ", %d thread%s, minnow %s\n\n", o->seed, o->threads,
            o->threads == 1 ? "" : "s", MN_VERSION);
     fflush(stdout);
-    r->begun = seconds_now();
+    r->t.begun = seconds_now();
 }
 
 void report_progress(report *r, const progress *p)
 {
-    double now = seconds_now();
-    if (!r->bar || (now - r->drawn < 0.05 && p->batch < p->batches)) return;
-    r->drawn = now;
-
-    double done = (double)p->batch / (double)p->batches;
-    double all = ((p->epoch - 1) + done) / r->o->epochs;
-    int left = (int)ceil((now - r->begun) * (1 - all) / all);
-    char head[64] = "", tail[128] = "", line[1024] = "";
-    add(head, sizeof head, "epoch %d/%d ", p->epoch, r->o->epochs);
-    add(tail, sizeof tail, " loss %.4f  accuracy %5.2f %%  %6s images/s  %d:%02d left",
-        p->train->loss, 100 * p->train->accuracy, grouped((int64_t)p->images_per_second).text,
-        left / 60, left % 60);
-
-    int room = r->width - (int)(strlen(head) + strlen(tail)) - 1;
-    int length = room < 4 ? 0 : room > 40 ? 40 : room;
-    int full = (int)(done * length);
-    if (room < 0) /* a narrow terminal: no line may wrap */
-        tail[room + (int)strlen(tail) > 0 ? room + (int)strlen(tail) : 0] = 0;
-    add(line, sizeof line, "%s%s", head, green(r));
-    for (int i = 0; i < full; i++) add(line, sizeof line, "━");
-    add(line, sizeof line, "%s%s", plain(r), dim(r));
-    for (int i = full; i < length; i++) add(line, sizeof line, "─");
-    printf("\r%s%s%s\033[K", line, plain(r), tail);
-    fflush(stdout);
+    char head[64], tail[128];
+    double part = (double)p->batch / (double)p->batches;
+    snprintf(head, sizeof head, "epoch %d/%d", p->epoch, r->o->epochs);
+    snprintf(tail, sizeof tail, "loss %.4f  accuracy %5.2f %%  %6s images/s", p->train->loss,
+             100 * p->train->accuracy, grouped((int64_t)p->images_per_second).text);
+    terminal_bar(&r->t, head, tail, part, ((p->epoch - 1) + part) / r->o->epochs);
 }
 
 void report_epoch(report *r, const progress *p, const epoch *e)
@@ -153,8 +63,8 @@ void report_epoch(report *r, const progress *p, const epoch *e)
     if (r->o->quiet) return;
     int digits = r->o->epochs < 10 ? 1 : r->o->epochs < 100 ? 2 : r->o->epochs < 1000 ? 3 : 6;
     printf("%sepoch %*d/%d  train %.4f %6.2f %%  test %.4f %s%6.2f %%%s  %.1f s  %s images/s\n",
-           r->bar ? "\r\033[K" : "", digits, p->epoch, r->o->epochs, e->train.loss,
-           100 * e->train.accuracy, e->test.loss, bold(r), 100 * e->test.accuracy, plain(r),
+           terminal_clear(&r->t), digits, p->epoch, r->o->epochs, e->train.loss,
+           100 * e->train.accuracy, e->test.loss, bold(&r->t), 100 * e->test.accuracy, plain(&r->t),
            e->seconds, grouped((int64_t)p->images_per_second).text);
     fflush(stdout);
 }
@@ -163,7 +73,7 @@ void report_stopped(report *r, const progress *p)
 {
     if (r->o->quiet) return;
     printf("%sstopped in epoch %d after %" PRId64 " of %" PRId64 " batches\n",
-           r->bar ? "\r\033[K" : "", p->epoch, p->batch, p->batches);
+           terminal_clear(&r->t), p->epoch, p->batch, p->batches);
 }
 
 /* ---- the summary: what was confused ---- */
@@ -200,8 +110,8 @@ static void print_matrix(const report *r, const review *v, int column)
         int64_t all = 0;
         printf("%*" PRId64, column, i);
         for (int64_t k = 0; k < v->classes; k++) {
-            const char *tint = k == i ? green(r) : row[k] ? red(r) : dim(r);
-            printf("%s%*" PRId64 "%s", tint, column, row[k], plain(r));
+            const char *tint = k == i ? green(&r->t) : row[k] ? red(&r->t) : dim(&r->t);
+            printf("%s%*" PRId64 "%s", tint, column, row[k], plain(&r->t));
             all += row[k];
         }
         if (all)
@@ -218,7 +128,7 @@ static void print_confusion(const report *r, const review *v)
         if (v->confusion[i] > largest) largest = v->confusion[i];
     int column = digits_of(largest) + 1;
     if (column < 5) column = 5;
-    if ((v->classes + 1) * column + 10 <= r->width) print_matrix(r, v, column);
+    if ((v->classes + 1) * column + 10 <= r->t.width) print_matrix(r, v, column);
 
     int n = frequent(v, places, 3);
     printf("\nmost often confused:");
@@ -266,19 +176,10 @@ static double brightness(const review *v, const mistake *m, frame f, int64_t row
 
 static void print_line(const report *r, const review *v, const mistake *m, frame f, int64_t line)
 {
-    static const char *const blocks[] = {" ", "▀", "▄", "█"};
-    for (int64_t x = 0; x * f.step < f.width; x++) {
-        double upper = brightness(v, m, f, 2 * line, x);
-        double lower = brightness(v, m, f, 2 * line + 1, x);
-        int above = 232 + (int)(23.4 * upper), below = 232 + (int)(23.4 * lower); /* greys */
-        if (!r->colour)
-            fputs(blocks[(upper > 0.4) + 2 * (lower > 0.4)], stdout);
-        else if (above >= below)
-            printf("\033[38;5;%d;48;5;%dm%s", above, below, blocks[above > below]);
-        else
-            printf("\033[38;5;%d;48;5;%dm%s", below, above, blocks[2]);
-    }
-    fputs(plain(r), stdout);
+    for (int64_t x = 0; x * f.step < f.width; x++)
+        terminal_pixels(&r->t, brightness(v, m, f, 2 * line, x),
+                        brightness(v, m, f, 2 * line + 1, x));
+    fputs(plain(&r->t), stdout);
 }
 
 static void print_mistakes(const report *r, const review *v)
@@ -287,7 +188,7 @@ static void print_mistakes(const report *r, const review *v)
     int columns = (int)((f.width + f.step - 1) / f.step), gap = 3;
     int64_t lines = ((f.height + f.step - 1) / f.step + 1) / 2;
     int cell = columns < 17 ? 17 : columns; /* room for the captions */
-    int across = (r->width + gap) / (cell + gap);
+    int across = (r->t.width + gap) / (cell + gap);
     if (across < 1) across = 1;
     int shown = v->n_mistakes < 2 * across ? v->n_mistakes : 2 * across;
 
@@ -305,7 +206,7 @@ static void print_mistakes(const report *r, const review *v)
         for (int k = first; k < end; k++) {
             const mistake *m = &v->mistakes[k];
             snprintf(text, sizeof text, "a %" PRId64 ", read as %" PRId64, m->truth, m->predicted);
-            printf("%s%-*s%s", bold(r), k + 1 < end ? cell + gap : 0, text, plain(r));
+            printf("%s%-*s%s", bold(&r->t), k + 1 < end ? cell + gap : 0, text, plain(&r->t));
         }
         putchar('\n');
         for (int k = first; k < end; k++) {
@@ -320,7 +221,7 @@ static void print_mistakes(const report *r, const review *v)
 
 static void hint(const report *r, const char *option, const char *text)
 {
-    printf("  %s%-22s%s %s\n", bold(r), option, plain(r), text);
+    printf("  %s%-22s%s %s\n", bold(&r->t), option, plain(&r->t), text);
 }
 
 /* Four steps at most, the most promising first. */
@@ -353,8 +254,8 @@ static void print_hints(const report *r, const score *train, const score *test, 
 
 static void print_score(const report *r, const char *name, const score *s)
 {
-    printf("%-6s %9.4f   %s%6.2f %%%s   %s of %s wrong\n", name, s->loss, bold(r),
-           100 * s->accuracy, plain(r), grouped(s->wrong).text, grouped(s->samples).text);
+    printf("%-6s %9.4f   %s%6.2f %%%s   %s of %s wrong\n", name, s->loss, bold(&r->t),
+           100 * s->accuracy, plain(&r->t), grouped(s->wrong).text, grouped(s->samples).text);
 }
 
 void report_summary(report *r, const score *train, const score *test, const review *v,

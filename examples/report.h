@@ -1,19 +1,16 @@
 /*
- * report.h: what the MNIST example says on stdout: on a terminal with a progress bar and colours,
- * elsewhere in plain lines.
+ * report.h: what the MNIST example says on stdout.
  */
 #ifndef EXAMPLES_REPORT_H
 #define EXAMPLES_REPORT_H
 
 #include "history.h"
 #include "options.h"
+#include "terminal.h"
 
 typedef struct report {
     const options *o;
-    bool bar;    /* stdout is a terminal that can redraw a line */
-    bool colour; /* and NO_COLOR is not set */
-    int width;
-    double begun, drawn; /* when training began, when the bar was last drawn */
+    terminal t;
 } report;
 
 /* How far training is. */
@@ -23,9 +20,6 @@ typedef struct progress {
     const score *train;       /* of this epoch so far */
     double images_per_second; /* of this epoch's training steps */
 } progress;
-
-/* Seconds of a clock that never jumps. */
-double seconds_now(void);
 
 report report_begin(const options *o);
 void report_setup(report *r, const review *data, int64_t train, int64_t test, int64_t parameters);
