@@ -1,6 +1,7 @@
 /*
  * tests/test_modules.c: what is true of every module (rows/nn_*.c): names and printed form are PyTorch's,
- * first values are distributed as PyTorch's, eval writes nothing, a steady step allocates nothing.
+ * first values are distributed as PyTorch's, eval writes nothing, a clone is the same, a steady step
+ * allocates nothing.
  */
 #include "rows/rows.h"
 #include "support.h"
@@ -170,6 +171,13 @@ static void end(work *w)
     mn_module_free(w->m);
 }
 
+/* Whether a and b are equal, bit for bit but for NaN. */
+static bool equal(mn_tape *t, mn_tensor *a, mn_tensor *b)
+{
+    mn_tensor *same = mn_eq(t, mn_flatten(t, a, 0, -1), mn_flatten(t, b, 0, -1));
+    return mn_tensor_same_shape(a, b) && mn_tensor_item(mn_all(t, same)) == 1;
+}
+
 /* The bytes of the module alone; a child's are its own case's. */
 static void check_eval(const fixture_case *f)
 {
@@ -201,6 +209,38 @@ static void check_eval(const fixture_case *f)
 START_TEST(eval_writes_nothing_and_repeats_itself)
 {
     each_case(row_at(_i), check_eval);
+}
+END_TEST
+
+/* It computes the same, shares no tensor and is left alone by what happens to the original. */
+static void check_clone(const fixture_case *f)
+{
+    work w = begin(f);
+    mn_tensor *out[FIXTURE_OUTPUTS] = {0}, *again[FIXTURE_OUTPUTS] = {0};
+    mn_named_tensor own[FIXTURE_INPUTS], other[FIXTURE_INPUTS];
+    mn_module *copy = mn_module_clone(w.m), *original = w.m;
+    ck_assert_msg(copy != NULL, "%s: %s", f->path, mn_last_message());
+    const int n = list(original, own);
+    ck_assert_int_eq(list(copy, other), n);
+    for (int i = 0; i < n; i++) {
+        ck_assert_str_eq(other[i].name, own[i].name);
+        ck_assert_ptr_ne(other[i].tensor, own[i].tensor);
+        ck_assert_int_eq(mn_tensor_requires_grad(other[i].tensor),
+                         mn_tensor_requires_grad(own[i].tensor));
+    }
+    step(&w, out); /* the same draws, too */
+    if (n) ck_assert_int_eq(mn_tensor_fill(own[0].tensor, 7), MN_OK);
+    w.m = copy;
+    step(&w, again);
+    for (int k = 0; k < w.n_out; k++)
+        ck_assert_msg(equal(w.t, out[k], again[k]), "%s: the clone differs", f->path);
+    mn_module_free(original);
+    end(&w);
+}
+
+START_TEST(a_clone_computes_the_same_and_shares_nothing)
+{
+    each_case(row_at(_i), check_clone);
 }
 END_TEST
 
@@ -237,6 +277,7 @@ int main(void)
     tcase_add_loop_test(tc, names_and_printed_form_are_pytorchs, 0, row_count());
     tcase_add_loop_test(tc, first_values_are_distributed_as_pytorchs, 0, row_count());
     tcase_add_loop_test(tc, eval_writes_nothing_and_repeats_itself, 0, row_count());
+    tcase_add_loop_test(tc, a_clone_computes_the_same_and_shares_nothing, 0, row_count());
     tcase_add_loop_test(tc, a_steady_step_allocates_nothing, 0, row_count());
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);

@@ -33,11 +33,12 @@ typedef struct format_visitor {
     char *buffer;
     size_t size, n;
     int depth;
-    int children; /* of the module at work, so far */
+    uint64_t hash; /* of the text so far */
 } format_visitor;
 
 static void put(format_visitor *f, const char *text)
 {
+    for (const char *c = text; *c; c++) f->hash = (f->hash ^ (unsigned char)*c) * 0x100000001b3u;
     size_t left = f->n < f->size ? f->size - f->n : 0;
     f->n += (size_t)snprintf(left ? f->buffer + f->n : NULL, left, "%s", text);
 }
@@ -48,30 +49,43 @@ static void put_line(format_visitor *f)
     for (int i = 0; i < f->depth; i++) put(f, "  ");
 }
 
-static void count_child(mn_visitor *v, const char *name, mn_module **slot)
+/* By which equal modules are known. */
+static uint64_t form_of(mn_module *m);
+
+/* A row of equal children once, with their number, as torch's ModuleList prints them. */
+static void format_list(format_visitor *f, mn_module *list, int n)
 {
-    (void)name, (void)slot;
-    ((format_visitor *)v)->children++;
+    for (int i = 0, end; i < n; i = end) {
+        mn_module *child = mn_module_child_at(list, i);
+        char name[64];
+        for (end = i + 1; end < n; end++)
+            if (form_of(mn_module_child_at(list, end)) != form_of(child)) break;
+        snprintf(name, sizeof name, "(%d): ", i);
+        if (end > i + 1) snprintf(name, sizeof name, "(%d-%d): %d x ", i, end - 1, end - i);
+        put_line(f);
+        put(f, name);
+        mni_walk(&f->base, child);
+    }
 }
 
 static bool format_module(mn_visitor *v, mn_module *m)
 {
     format_visitor *f = (format_visitor *)v;
-    format_visitor counted = {.base.child = count_child};
-    if (m->cls->visit) m->cls->visit(m, &counted.base);
+    const int children = mn_module_child_count(m);
     put(f, m->cls->name);
     put(f, "(");
     f->depth++;
-    int length = m->cls->describe ? m->cls->describe(m, NULL, 0) : 0;
-    if (length > 0) {
-        if (counted.children) put_line(f);
-        size_t left = f->n < f->size ? f->size - f->n : 0;
-        m->cls->describe(m, left ? f->buffer + f->n : NULL, left);
-        f->n += (size_t)length;
+    char text[1024] = "";
+    if (m->cls->describe) m->cls->describe(m, text, sizeof text);
+    if (*text && children) put_line(f);
+    put(f, text);
+    if (m->cls == &mni_module_list_class) {
+        format_list(f, m, children);
+    } else if (m->cls->visit) {
+        m->cls->visit(m, v);
     }
-    if (m->cls->visit) m->cls->visit(m, v);
     f->depth--;
-    if (counted.children) put_line(f);
+    if (children) put_line(f);
     put(f, ")");
     return false; /* its parts have been visited */
 }
@@ -84,6 +98,13 @@ static void format_child(mn_visitor *v, const char *name, mn_module **slot)
     put(f, name);
     put(f, "): ");
     mni_walk(v, *slot);
+}
+
+static uint64_t form_of(mn_module *m)
+{
+    format_visitor f = {.base.module = format_module, .base.child = format_child};
+    mni_walk(&f.base, m);
+    return f.hash;
 }
 
 size_t mn_module_format(mn_module *m, char *buffer, size_t size)

@@ -59,6 +59,16 @@ typedef struct mni_module_head {
 
 mni_module_head *mni_module_head_of(mn_module *m);
 
+/* A parameter or buffer of that dtype with x's shape, values (if it has any yet) and requires_grad;
+ * NULL with the last error set. */
+mn_tensor *mni_twin(const mn_tensor *x, mn_dtype dtype, bool buffer);
+
+/* A copy of text; NULL with the last error set. */
+char *mni_text_dup(const char *text);
+
+/* Its children are printed as torch's ModuleList prints them: a row of equal ones once. */
+extern const mn_module_class mni_module_list_class;
+
 /* For an argument that is NULL: leaves the reason of the failure that made it so, or, when there is
  * none, "who: what is NULL". Returns the last error. */
 mn_error mni_pass_null(const char *who, const char *what);

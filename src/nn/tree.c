@@ -184,6 +184,39 @@ mn_module *mn_module_child(mn_module *m, const char *name)
     return c.found;
 }
 
+typedef struct nth_visitor {
+    mn_visitor base;
+    int count, wanted;
+    mn_module *found;
+} nth_visitor;
+
+static void nth_child(mn_visitor *v, const char *name, mn_module **slot)
+{
+    nth_visitor *n = (nth_visitor *)v;
+    (void)name;
+    if (n->count++ == n->wanted) n->found = *slot;
+}
+
+int mn_module_child_count(mn_module *m)
+{
+    nth_visitor n = {.base.child = nth_child, .wanted = -1};
+    if (m) mni_walk(&n.base, m);
+    return n.count;
+}
+
+mn_module *mn_module_child_at(mn_module *m, int i)
+{
+    nth_visitor n = {.base.child = nth_child, .wanted = i};
+    if (!m) {
+        mni_pass_null("mn_module_child_at", "the module");
+        return NULL;
+    }
+    mni_walk(&n.base, m);
+    if (!n.found)
+        mn_fail(MN_ERR_ARGUMENT, "mn_module_child_at: there is no child %d, of %d", i, n.count);
+    return n.found;
+}
+
 /* ---- counting ---- */
 
 typedef struct count_visitor {
@@ -235,7 +268,7 @@ typedef struct to_visitor {
     int left; /* references to `replaced` that the tree does not hold */
 } to_visitor;
 
-static mn_tensor *converted(const mn_tensor *x, mn_dtype dtype, bool buffer)
+mn_tensor *mni_twin(const mn_tensor *x, mn_dtype dtype, bool buffer)
 {
     mn_tensor *y =
         buffer ? mn_tensor_empty(dtype, x->ndim, x->shape) : mn_parameter(dtype, x->ndim, x->shape);
@@ -260,7 +293,7 @@ static void convert_tensor(mn_visitor *v, const char *name, mn_tensor **slot, mn
     if (!mni_is_float((mn_dtype)x->dtype) || x->dtype == (int8_t)c->dtype ||
         mni_map_get(&c->made, x))
         return;
-    mn_tensor *y = converted(x, c->dtype, buffer);
+    mn_tensor *y = mni_twin(x, c->dtype, buffer);
     if (y && mni_map_put(&c->made, x, y)) return;
     mn_release(y);
     mni_walk_fail(v);

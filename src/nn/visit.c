@@ -91,6 +91,11 @@ char *mni_path_dup(const mni_path *path, const char *leaf)
     return text;
 }
 
+char *mni_text_dup(const char *text)
+{
+    return mni_path_dup(NULL, text);
+}
+
 /* What follows "a.b." in name; NULL when it does not begin so. */
 static const char *below(const mni_path *path, const char *name)
 {

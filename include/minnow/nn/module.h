@@ -60,6 +60,11 @@ MN_API mn_module *mn_module_retain(mn_module *m);
  * parameters. NULL is fine. */
 MN_API void mn_module_free(mn_module *m);
 
+/* A module like m that shares nothing with it (copy.deepcopy): structure, values, mode, generators,
+ * and which parameters are tied. Gradients and hooks stay behind. Yours; NULL, with the last error
+ * set, without memory or when a class in the tree cannot be copied (`copy` below). */
+MN_API mn_module *mn_module_clone(const mn_module *m);
+
 /* ---- looking into modules ---- */
 
 /* A named tensor of the tree. The name is PyTorch's state_dict key ("0.weight"), owned by the
@@ -82,6 +87,11 @@ MN_API mn_tensor *mn_module_get(mn_module *m, const char *name);
 /* The module of that path ("2", "0.inner"), borrowed; NULL, with the last error set, when there is
  * none. */
 MN_API mn_module *mn_module_child(mn_module *m, const char *name);
+
+/* How many children m has itself, and the i-th of them, borrowed; NULL, with the last error set, when
+ * there is none. */
+MN_API int mn_module_child_count(mn_module *m);
+MN_API mn_module *mn_module_child_at(mn_module *m, int i);
 
 /* Puts `tensor` (of the same shape and dtype) in the place of the parameter of that name, taking a
  * reference of its own: a parameter that stands in two places is tied: initialised, stepped and
@@ -156,7 +166,11 @@ typedef struct mn_module_class {
     void (*visit)(mn_module *m, mn_visitor *v);
     /* Frees what visit does not name. Usually NULL. */
     void (*free)(mn_module *m);
-    /* Writes what stands between the parentheses when printed, as snprintf does. May be NULL. */
+    /* m is a copy of a module's bytes: gives it memory of its own where it has that of the original
+     * which `free` frees; on failure it leaves nothing to free. A class without `free` needs none. */
+    mn_error (*copy)(mn_module *m);
+    /* Writes what stands between the parentheses when printed, as snprintf does, into 1024 bytes. May
+     * be NULL. */
     int (*describe)(const mn_module *m, char *buffer, size_t size);
 } mn_module_class;
 
