@@ -1,12 +1,13 @@
 /*
- * nn/dropout.c: dropout as a layer: it owns the generator that the masks of training are drawn from.
- * In eval nothing in it is written, so threads may share it.
+ * nn/dropout.c: dropout as layers, which own the generator that the masks of training are drawn
+ * from. In eval nothing in them is written, so threads may share them.
  */
 #include "nn/module.h"
 #include <stdio.h>
 
 typedef struct dropout {
     mn_module base;
+    mn_tensor *(*drop)(mn_tape *, mn_tensor *, double p, bool training, mn_rng *);
     double p;
     mn_rng rng;
     bool seeded;
@@ -23,7 +24,7 @@ static mn_error dropout_forward(mn_module *m, mn_tape *t, mn_tensor *const *in, 
                      "or mn_module_seed first");
         return mn_tape_error(t);
     }
-    out[0] = mn_dropout(t, in[0], d->p, m->training, m->training ? &d->rng : NULL);
+    out[0] = d->drop(t, in[0], d->p, m->training, m->training ? &d->rng : NULL);
     return mn_tape_error(t);
 }
 
@@ -38,22 +39,34 @@ static int dropout_describe(const mn_module *m, char *buffer, size_t size)
     return snprintf(buffer, size, "p=%s, inplace=False", mni_repr(((const dropout *)m)->p, p));
 }
 
-static const mn_module_class dropout_class = {.name = "Dropout",
-                                              .size = sizeof(dropout),
-                                              .n_in = 1,
-                                              .n_out = 1,
-                                              .forward = dropout_forward,
-                                              .visit = dropout_visit,
-                                              .describe = dropout_describe};
-
-mn_module *mn_nn_dropout(double p)
+static mn_module *dropout_new(const mn_module_class *c, const char *op, double p,
+                              mn_tensor *(*drop)(mn_tape *, mn_tensor *, double, bool, mn_rng *))
 {
     if (!(p >= 0 && p <= 1)) {
-        mn_fail(MN_ERR_ARGUMENT, "dropout: p %g is not between 0 and 1", p);
+        mn_fail(MN_ERR_ARGUMENT, "%s: p %g is not between 0 and 1", op, p);
         return NULL;
     }
-    dropout *d = (dropout *)mn_module_new(&dropout_class);
+    dropout *d = (dropout *)mn_module_new(c);
     if (!d) return NULL;
+    d->drop = drop;
     d->p = p;
     return mn_module_finish(&d->base);
 }
+
+#define DROPOUT(op, NAME)                                                                          \
+    static const mn_module_class op##_class = {.name = NAME,                                       \
+                                               .size = sizeof(dropout),                            \
+                                               .n_in = 1,                                          \
+                                               .n_out = 1,                                         \
+                                               .forward = dropout_forward,                         \
+                                               .visit = dropout_visit,                             \
+                                               .describe = dropout_describe};                      \
+    mn_module *mn_nn_##op(double p)                                                                \
+    {                                                                                              \
+        return dropout_new(&op##_class, #op, p, mn_##op);                                          \
+    }
+
+DROPOUT(dropout, "Dropout")
+DROPOUT(dropout1d, "Dropout1d")
+DROPOUT(dropout2d, "Dropout2d")
+DROPOUT(alpha_dropout, "AlphaDropout")

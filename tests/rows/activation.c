@@ -40,6 +40,9 @@ static void call_rrelu_with(call *c)
 }
 
 CALL(dropout, mn_dropout(t, x[0], a[0], a[1] != 0, &c->rng))
+CALL(dropout1d, mn_dropout1d(t, x[0], a[0], a[1] != 0, &c->rng))
+CALL(dropout2d, mn_dropout2d(t, x[0], a[0], a[1] != 0, &c->rng))
+CALL(alpha_dropout, mn_alpha_dropout(t, x[0], a[0], a[1] != 0, &c->rng))
 
 const op_row rows_activation[] = {
     {"relu", .unary = mn_relu},
@@ -54,5 +57,8 @@ const op_row rows_activation[] = {
     {"softmax", .scalar_dim = mn_softmax},
     {"log_softmax", .scalar_dim = mn_log_softmax},
     {"dropout", .other = call_dropout},
+    {"dropout1d", .other = call_dropout1d},
+    {"dropout2d", .other = call_dropout2d},
+    {"alpha_dropout", .other = call_alpha_dropout},
     {0},
 };

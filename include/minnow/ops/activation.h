@@ -76,6 +76,19 @@ MN_API mn_tensor *mn_log_softmax(mn_tape *t, mn_tensor *x, int dim);
  * 0 <= p <= 1; p = 1 gives zeros. rng: an error if NULL in training, else not used. */
 MN_API mn_tensor *mn_dropout(mn_tape *t, mn_tensor *x, double p, bool training, mn_rng *rng);
 
+/* The same with one m for each channel (Tompson et al., "Efficient object localization using
+ * convolutional networks", 2015). 1d: x is [N, C, L] or [C, L]; 2d: [N, C, H, W], or [N, C, L], as
+ * torch has it. */
+MN_API mn_tensor *mn_dropout1d(mn_tape *t, mn_tensor *x, double p, bool training, mn_rng *rng);
+MN_API mn_tensor *mn_dropout2d(mn_tape *t, mn_tensor *x, double p, bool training, mn_rng *rng);
+
+/* Dropout that keeps a mean of 0 and a variance of 1, for SELU (Klambauer et al.,
+ * "Self-normalizing neural networks", 2017): in training what is dropped becomes -alpha, alpha =
+ * 1.7581 being the limit of SELU, then
+ *     y = a (x m - alpha (1 - m)) + a alpha p,   a = 1/sqrt((1 - p) (1 + alpha^2 p))
+ * p = 1 gives zeros. The rest is as for mn_dropout. */
+MN_API mn_tensor *mn_alpha_dropout(mn_tape *t, mn_tensor *x, double p, bool training, mn_rng *rng);
+
 #ifdef __cplusplus
 }
 #endif
