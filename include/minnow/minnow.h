@@ -20,6 +20,7 @@
  *     minnow/ops/loss.h          losses
  *   minnow/nn.h                what all layers share; the layers themselves:
  *     minnow/nn/module.h         using modules, looking into them, writing one
+ *     minnow/nn/init.h           first values
  *     minnow/nn/container.h      modules made of modules
  *     minnow/nn/linear.h         fully connected layers, layers that change the shape
  *     minnow/nn/activation.h     activations

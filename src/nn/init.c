@@ -1,5 +1,5 @@
 /*
- * nn/init.c: first values and generators. Every parameter and every stochastic layer has a stream of
+ * nn/init.c: first values and generators of a tree. Every parameter and every stochastic layer has a stream of
  * its own, hashed from its name in the tree, so that what it draws depends neither on the order of
  * the others nor on how many there are.
  */
@@ -88,7 +88,7 @@ static void draw_tensor(mn_visitor *v, const char *name, mn_tensor **slot, mn_in
     if (!init.draw || !first_time(s, *slot))
         return; /* without draw: stays as its constructor left it */
     mn_rng rng = mn_rng_make(s->seed, stream_of(v->path, name));
-    mn_error e = init.draw(*slot, &rng, init.a, init.b);
+    mn_error e = init.draw(*slot, &rng, init.p);
     if (e == MN_OK) return;
     v->error = e;
     v->done = true;
@@ -103,25 +103,34 @@ mn_error mn_module_init(mn_module *m, uint64_t seed)
     return e ? e : mn_module_seed(m, seed, 0);
 }
 
-/* ---- distributions ---- */
+typedef struct matching_visitor {
+    init_visitor base;
+    const char *pattern;
+    mn_init init;
+    int matches;
+} matching_visitor;
 
-static mn_error draw_uniform(mn_tensor *x, mn_rng *rng, double low, double high)
+static void draw_matching(mn_visitor *v, const char *name, mn_tensor **slot, mn_init init,
+                          bool buffer)
 {
-    return mn_tensor_uniform(x, low, high, rng);
+    matching_visitor *s = (matching_visitor *)v;
+    (void)init;
+    if (buffer) return;
+    int fits = mni_path_fits(v->path, name, s->pattern);
+    if (fits < 0) mni_walk_fail(v);
+    if (fits <= 0) return;
+    s->matches++;
+    draw_tensor(v, name, slot, s->init, buffer);
 }
 
-static mn_error draw_constant(mn_tensor *x, mn_rng *rng, double value, double unused)
+mn_error mn_module_init_matching(mn_module *m, const char *pattern, mn_init init, uint64_t seed)
 {
-    (void)rng, (void)unused;
-    return mn_tensor_fill(x, value);
-}
-
-mn_init mn_init_uniform(double low, double high)
-{
-    return (mn_init){.draw = draw_uniform, .a = low, .b = high};
-}
-
-mn_init mn_init_constant(double value)
-{
-    return (mn_init){.draw = draw_constant, .a = value};
+    static const char who[] = "mn_module_init_matching";
+    if (!m || !pattern) return mni_pass_null(who, m ? "the pattern" : "the module");
+    matching_visitor s = {
+        .base.base.tensor = draw_matching, .base.seed = seed, .pattern = pattern, .init = init};
+    mn_error e = mni_walk(&s.base.base, m);
+    mni_map_free(&s.base.seen);
+    if (e || s.matches) return e;
+    return mn_fail(MN_ERR_ARGUMENT, "%s: no parameter's name fits \"%s\"", who, pattern);
 }

@@ -46,6 +46,9 @@ char *mni_path_dup(const mni_path *path, const char *leaf);
 /* Whether the way to leaf reads `name`. */
 bool mni_path_is(const mni_path *path, const char *leaf, const char *name);
 
+/* Whether it fits the pattern (fnmatch): 1 or 0; -1 with the last error set without memory. */
+int mni_path_fits(const mni_path *path, const char *leaf, const char *pattern);
+
 /* The names that a module has handed out, in the order of its lists. */
 typedef struct mni_name {
     struct mni_name *next;

@@ -356,20 +356,44 @@ mn_error mn_module_to(mn_module *m, mn_dtype dtype)
 
 typedef struct freeze_visitor {
     mn_visitor base;
+    const char *pattern; /* NULL: all */
     bool on;
+    int matches;
 } freeze_visitor;
 
 static void freeze_tensor(mn_visitor *v, const char *name, mn_tensor **slot, mn_init init,
                           bool buffer)
 {
-    (void)name, (void)init;
-    if (!buffer && mn_tensor_set_requires_grad(*slot, ((freeze_visitor *)v)->on)) mni_walk_fail(v);
+    freeze_visitor *f = (freeze_visitor *)v;
+    (void)init;
+    if (buffer) return;
+    int fits = f->pattern ? mni_path_fits(v->path, name, f->pattern) : 1;
+    if (fits < 0 || (fits && mn_tensor_set_requires_grad(*slot, f->on))) mni_walk_fail(v);
+    f->matches += fits > 0;
+}
+
+static mn_error freeze(const char *who, mn_module *m, const char *pattern, bool all, bool on)
+{
+    if (!m || (!all && !pattern)) return mni_pass_null(who, m ? "the pattern" : "the module");
+    freeze_visitor f = {.base.tensor = freeze_tensor, .pattern = pattern, .on = on};
+    mn_error e = mni_walk(&f.base, m);
+    if (e || f.matches || all) return e;
+    return mn_fail(MN_ERR_ARGUMENT, "%s: no parameter's name fits \"%s\"", who, pattern);
 }
 
 mn_error mn_module_set_requires_grad(mn_module *m, bool on)
 {
-    if (!m) return mni_pass_null("mn_module_set_requires_grad", "the module");
-    return mni_walk(&(freeze_visitor){.base.tensor = freeze_tensor, .on = on}.base, m);
+    return freeze("mn_module_set_requires_grad", m, NULL, true, on);
+}
+
+mn_error mn_module_freeze(mn_module *m, const char *pattern)
+{
+    return freeze("mn_module_freeze", m, pattern, false, false);
+}
+
+mn_error mn_module_unfreeze(mn_module *m, const char *pattern)
+{
+    return freeze("mn_module_unfreeze", m, pattern, false, true);
 }
 
 static void zero_tensor(mn_visitor *v, const char *name, mn_tensor **slot, mn_init init,

@@ -3,6 +3,7 @@
  */
 #include "core/memory.h"
 #include "nn/module.h"
+#include <fnmatch.h>
 #include <string.h>
 
 mn_error mni_walk(mn_visitor *v, mn_module *m)
@@ -109,4 +110,13 @@ bool mni_path_is(const mni_path *path, const char *leaf, const char *name)
 {
     const char *rest = below(path, name);
     return rest && strcmp(rest, leaf) == 0;
+}
+
+int mni_path_fits(const mni_path *path, const char *leaf, const char *pattern)
+{
+    char *text = mni_path_dup(path, leaf);
+    if (!text) return -1;
+    int fits = fnmatch(pattern, text, 0) == 0;
+    mni_free(text);
+    return fits;
 }

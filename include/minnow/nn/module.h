@@ -4,6 +4,7 @@
 #ifndef MINNOW_NN_MODULE_H
 #define MINNOW_NN_MODULE_H
 
+#include <minnow/nn/init.h>
 #include <minnow/ops.h>
 
 #ifdef __cplusplus
@@ -36,6 +37,13 @@ MN_API bool mn_module_training(const mn_module *m);
  * its first name. */
 MN_API mn_error mn_module_init(mn_module *m, uint64_t seed);
 
+/* Draws every parameter whose name the pattern fits ("*.weight"; as fnmatch: * is any text, ? one
+ * character, [ab] one of those) from `init`, each from the stream that mn_module_init takes for it,
+ * of `seed`. Called after mn_module_init, to change some of the defaults. Errors: no name fits; those
+ * of mn_init_apply, and then some may have been drawn. */
+MN_API mn_error mn_module_init_matching(mn_module *m, const char *pattern, mn_init init,
+                                        uint64_t seed);
+
 /* Seeds the stochastic layers only, each with the stream of its own path (so dropout in "1" and "3"
  * draw different numbers), for use after loading weights. lane: rank of a parallel run; lanes draw
  * different numbers. */
@@ -46,8 +54,11 @@ MN_API mn_error mn_module_seed(mn_module *m, uint64_t seed, uint64_t lane);
  * optimizer. */
 MN_API mn_error mn_module_to(mn_module *m, mn_dtype dtype);
 
-/* Freezes or unfreezes every parameter. */
+/* Freezes or unfreezes every parameter; those whose name the pattern fits ("encoder.*", "*.bias"; as
+ * fnmatch), where no name that fits is an error. Optimizers pass over what is frozen. */
 MN_API mn_error mn_module_set_requires_grad(mn_module *m, bool on);
+MN_API mn_error mn_module_freeze(mn_module *m, const char *pattern);
+MN_API mn_error mn_module_unfreeze(mn_module *m, const char *pattern);
 
 /* Forgets the gradients of every parameter. */
 MN_API void mn_module_zero_grad(mn_module *m);
@@ -182,19 +193,6 @@ struct mn_module {
     char *path; /* the library's own: the path given by mn_module_init or mn_module_seed, for
                    messages */
 };
-
-/* How a parameter or buffer gets its first values: draw fills x from rng with the two numbers. */
-typedef struct mn_init {
-    /* NULL: x stays as its constructor left it. */
-    mn_error (*draw)(mn_tensor *x, mn_rng *rng, double a, double b);
-    /* What the distribution takes; only draw knows what they mean. */
-    double a;
-    double b;
-} mn_init;
-
-/* From U(low, high); every element = value. */
-MN_API mn_init mn_init_uniform(double low, double high);
-MN_API mn_init mn_init_constant(double value);
 
 /* In visit: the slot of a parameter, buffer, child or generator, with its name. A slot that holds
  * MN_NONE (an absent bias) or NULL is passed over. */
