@@ -66,13 +66,14 @@ MN_API void mn_tape_detect_anomaly(mn_tape *t, bool on);
 
 /* What a tape holds at this moment. */
 typedef struct mn_tape_usage {
-    int64_t nodes;       /* recorded since the last reset */
-    int64_t tensors;     /* temporaries made since the last reset */
-    size_t live_bytes;   /* storage of temporaries alive now */
-    size_t peak_bytes;   /* the most live_bytes has been since the tape was made */
-    size_t cached_bytes; /* freed buffers kept for reuse */
-    size_t arena_bytes;  /* nodes and tensor headers, capacity */
-    int threads;         /* at work, the caller included */
+    int64_t nodes;         /* recorded since the last reset */
+    int64_t tensors;       /* temporaries made since the last reset */
+    size_t live_bytes;     /* storage of temporaries alive now */
+    size_t peak_bytes;     /* the most live_bytes has been since the tape was made */
+    size_t cached_bytes;   /* freed buffers kept for reuse */
+    size_t arena_bytes;    /* nodes and tensor headers, capacity */
+    int64_t multiply_adds; /* of products and convolutions in forward passes, since it was made */
+    int threads;           /* at work, the caller included */
 } mn_tape_usage;
 
 /* All zero for NULL. */

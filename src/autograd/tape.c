@@ -193,6 +193,7 @@ mn_tape_usage mn_tape_stats(const mn_tape *t)
                            .peak_bytes = t->peak_bytes,
                            .cached_bytes = t->cached_bytes,
                            .arena_bytes = arenas,
+                           .multiply_adds = t->multiply_adds,
                            .threads = mni_team_size(t->team)};
 }
 

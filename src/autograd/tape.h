@@ -189,8 +189,15 @@ struct mn_tape {
     /* checkpoints */
     mn_node *checkpoint; /* being recorded */
     bool recomputing;
+    int64_t multiply_adds;        /* of products and convolutions, since the tape was made */
     mni_draw **draw, **draws_end; /* where the next draw is noted or found, NULL outside */
 };
+
+/* Counts a product of m n k multiplications with their additions, which the caller is about to make. */
+static inline void mni_count_product(mn_tape *t, int64_t m, int64_t n, int64_t k)
+{
+    t->multiply_adds += m * n * k;
+}
 
 /* pool.c */
 mni_storage *mni_pool_take(mn_tape *t, size_t bytes); /* refs 1; NULL with the tape's error set */

@@ -64,6 +64,43 @@ static void describe_frame(const mni_frame *f, char *buf, size_t size)
 
 /* ---- the forward pass ---- */
 
+/* Makes what a module's code returned the tape's error; false when there is one. */
+static bool settle(mn_tape *t, const char *what, const mn_module *m, mn_error e)
+{
+    if (mn_tape_error(t)) return false;
+    if (e != MN_OK && e == mn_last_error()) {
+        mn_tape_fail(t, e, "%s", mn_last_message());
+    } else if (e != MN_OK) {
+        mn_tape_fail(t, e, "%s of %s failed (%s)", what, m->cls->name, mn_error_name(e));
+    }
+    return e == MN_OK;
+}
+
+static bool run_pre_hooks(mn_module *m, mn_tape *t, mn_tensor *const **in, int n_in)
+{
+    mn_tensor **own = NULL;
+    for (mni_module_hook *h = mni_module_head_of(m)->hooks; h; h = h->next) {
+        if (!h->before) continue;
+        if (!own && !(own = mni_arena_take(&t->arena, ((size_t)n_in + 1) * sizeof *own)))
+            return mni_tape_adopt(t, "memory");
+        for (int i = 0; i < n_in; i++) own[i] = (*in)[i];
+        *in = own;
+        if (!settle(t, "a hook", m, h->before(m, t, own, n_in, h->user))) return false;
+        for (int i = 0; i < n_in; i++)
+            if (!own[i]) return mni_tape_adopt(t, "an input that a hook left");
+    }
+    return true;
+}
+
+static bool run_hooks(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_tensor **out,
+                      int n_out)
+{
+    for (mni_module_hook *h = mni_module_head_of(m)->hooks; h; h = h->next)
+        if (h->after && !settle(t, "a hook", m, h->after(m, t, in, n_in, out, n_out, h->user)))
+            return false;
+    return true;
+}
+
 /* The module's own forward, between its checks; on return the tape has an error or every output is
  * there. */
 static void run(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_tensor **out,
@@ -78,13 +115,10 @@ static void run(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_ten
         mn_tape_fail(t, MN_ERR_ARGUMENT, "%s gives %d outputs, not %d", c->name, c->n_out, n_out);
         return;
     }
-    mn_error e = c->forward(m, t, in, n_in, out, n_out);
-    if (mn_tape_error(t)) return;
-    if (e != MN_OK && e == mn_last_error()) {
-        mn_tape_fail(t, e, "%s", mn_last_message());
-    } else if (e != MN_OK) {
-        mn_tape_fail(t, e, "the forward of %s failed (%s)", c->name, mn_error_name(e));
-    }
+    if (!run_pre_hooks(m, t, &in, n_in) ||
+        !settle(t, "the forward", m, c->forward(m, t, in, n_in, out, n_out)) ||
+        !run_hooks(m, t, in, n_in, out, n_out))
+        return;
     for (int i = 0; i < n_out; i++)
         if (!out[i])
             mn_tape_fail(t, MN_ERR_STATE, "the forward of %s left output %d NULL", c->name, i);
@@ -145,6 +179,43 @@ bool mn_module_training(const mn_module *m)
     return m && m->training;
 }
 
+/* ---- hooks ---- */
+
+static mn_error add_hook(const char *who, mn_module *m, mni_module_hook hook)
+{
+    if (!m || (!hook.before && !hook.after))
+        return mni_pass_null(who, m ? "the hook" : "the module");
+    mni_module_hook *own = mni_alloc(sizeof *own), **last = &mni_module_head_of(m)->hooks;
+    if (!own) return mn_last_error();
+    while (*last) last = &(*last)->next;
+    *own = hook;
+    *last = own;
+    return MN_OK;
+}
+
+mn_error mn_module_register_forward_pre_hook(mn_module *m, mn_module_pre_hook hook, void *user)
+{
+    return add_hook("mn_module_register_forward_pre_hook", m,
+                    (mni_module_hook){.before = hook, .user = user});
+}
+
+mn_error mn_module_register_forward_hook(mn_module *m, mn_module_hook hook, void *user)
+{
+    return add_hook("mn_module_register_forward_hook", m,
+                    (mni_module_hook){.after = hook, .user = user});
+}
+
+void mn_module_remove_hooks(mn_module *m)
+{
+    mni_module_hook *h = m ? mni_module_head_of(m)->hooks : NULL;
+    if (m) mni_module_head_of(m)->hooks = NULL;
+    while (h) {
+        mni_module_hook *next = h->next;
+        mni_free(h);
+        h = next;
+    }
+}
+
 /* ---- ownership: a retained module may be given up on any thread ---- */
 
 mn_module *mn_module_retain(mn_module *m)
@@ -182,6 +253,7 @@ void mn_module_free(mn_module *m)
     if (!m || __atomic_fetch_sub(&m->refs, 1, __ATOMIC_ACQ_REL) != 1) return;
     mni_walk(&(mn_visitor){.tensor = drop_tensor, .child = drop_child}, m);
     if (m->cls->free) m->cls->free(m);
+    mn_module_remove_hooks(m);
     free_names(mni_module_head_of(m)->parameter_names);
     free_names(mni_module_head_of(m)->buffer_names);
     mni_free(m->path);

@@ -55,9 +55,18 @@ typedef struct mni_name {
     char text[];
 } mni_name;
 
+/* What is run around a forward pass: one of the two. */
+typedef struct mni_module_hook {
+    struct mni_module_hook *next;
+    mn_module_pre_hook before;
+    mn_module_hook after;
+    void *user;
+} mni_module_hook;
+
 /* What stands in memory before every mn_module. */
 typedef struct mni_module_head {
     mni_name *parameter_names, *buffer_names;
+    mni_module_hook *hooks; /* in the order of their registration */
 } mni_module_head;
 
 mni_module_head *mni_module_head_of(mn_module *m);

@@ -63,6 +63,21 @@ MN_API mn_error mn_module_unfreeze(mn_module *m, const char *pattern);
 /* Forgets the gradients of every parameter. */
 MN_API void mn_module_zero_grad(mn_module *m);
 
+/* Run before and after the forward pass of m, each time it is called, in the order in which they were
+ * registered. The first may put other tensors into in[0..n_in), the second into out[0..n_out). What
+ * they do with ops is recorded as the module's own (mn_register_hook on an output, for one, sees its
+ * gradient); an error that one returns is the call's. They stay until mn_module_remove_hooks; while
+ * they are registered or removed, no thread may call m. Only m's own calls are meant, not its
+ * children's. */
+typedef mn_error (*mn_module_pre_hook)(mn_module *m, mn_tape *t, mn_tensor **in, int n_in,
+                                       void *user);
+typedef mn_error (*mn_module_hook)(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in,
+                                   mn_tensor **out, int n_out, void *user);
+MN_API mn_error mn_module_register_forward_pre_hook(mn_module *m, mn_module_pre_hook hook,
+                                                    void *user);
+MN_API mn_error mn_module_register_forward_hook(mn_module *m, mn_module_hook hook, void *user);
+MN_API void mn_module_remove_hooks(mn_module *m);
+
 /* One more owner; returns m. A container owns one reference to each child, so a module that goes
  * into two containers is retained once. */
 MN_API mn_module *mn_module_retain(mn_module *m);
@@ -122,6 +137,14 @@ MN_API mn_error mn_module_functional_call(mn_module *m, mn_tape *t,
 /* Elements in all parameters, shared ones counted once; those that require grad. */
 MN_API int64_t mn_module_numel(mn_module *m);
 MN_API int64_t mn_module_numel_trainable(mn_module *m);
+
+/* A table of the tree: for each module the shape of its (first) output, its own parameters and their
+ * bytes, and the multiply-adds of the products and convolutions that it computes itself; then the
+ * totals, with what the run keeps for a backward pass. What stands in the tree twice is counted once. Found by running a
+ * clone of m in eval mode on the n inputs, so nothing happens to m, which need not have values yet.
+ * As snprintf; 0 with the last error set when that run fails. */
+MN_API size_t mn_nn_summary(const mn_module *m, mn_tensor *const *in, int n, char *buffer,
+                            size_t size);
 
 /* The tree as PyTorch prints it, "Sequential(\n  (0): Linear(in_features=784, ...)\n ...)". As
  * snprintf. */

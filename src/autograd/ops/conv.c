@@ -38,6 +38,16 @@ static mn_tensor *result(mn_tape *t, const plan *p)
     return mni_tape_tensor(t, s->dtype, ndim, shape);
 }
 
+static void count(mn_tape *t, const mni_conv_sizes *s)
+{
+    int64_t positions = s->batch, field = s->ins;
+    for (int d = 0; d < 3; d++) {
+        positions *= s->out[d];
+        field *= s->kernel[d];
+    }
+    mni_count_product(t, positions, s->groups * s->outs, field);
+}
+
 static mn_tensor *convolve(mn_tape *t, const mn_op *op, const plan *p, mn_tensor *const in[3])
 {
     const mni_conv_role *of = inputs[p->result];
@@ -49,9 +59,11 @@ static mn_tensor *convolve(mn_tape *t, const mn_op *op, const plan *p, mn_tensor
     role[of[1]] = mni_dense(t, in[1]);
     mn_tensor *bias = in[2] == MN_NONE ? NULL : mni_dense(t, in[2]);
     mn_tensor *scratch = mni_tape_tensor(t, p->s.dtype, 1, &room), *y = role[p->result];
-    if (!mn_tape_error(t))
+    if (!mn_tape_error(t)) {
+        count(t, &p->s);
         mni_conv(mni_tape_team(t), &p->s, p->result, (const mn_tensor *const *)role, bias,
                  scratch->data);
+    }
     mn_scope_end(t, scope, &y, 1);
     mn_node *n = mn_op_record(t, op, in, 3, &y, 1);
     mni_save_if(n, mn_tensor_requires_grad(in[1]), in[0], in[1]);

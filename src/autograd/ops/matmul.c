@@ -107,6 +107,7 @@ static void multiply(mn_tape *t, const mn_tensor *a, const mn_tensor *b, mn_tens
     mni_team *team = mni_tape_team(t);
     mn_dtype dtype = (mn_dtype)y->dtype;
     if (y->numel == 0) return;
+    mni_count_product(t, y->numel / n, n, k);
     if (b->ndim == 2 && a->contiguous) {
         mni_gemm(team, dtype, y->numel / n, n, k, rows_of(a, k), matrix(b, 0), y->data, n, NULL,
                  false);
@@ -214,6 +215,7 @@ mn_tensor *mn_addmm(mn_tape *t, mn_tensor *c, mn_tensor *a, mn_tensor *b, double
     mni_team *team = mni_tape_team(t);
     mn_tensor *y = mni_tape_tensor(t, (mn_dtype)a->dtype, 2, shape);
     if (y) {
+        mni_count_product(t, shape[0], shape[1], a->shape[1]);
         mni_gemm(team, (mn_dtype)a->dtype, shape[0], shape[1], a->shape[1], matrix(a, 0),
                  matrix(b, 0), y->data, shape[1], NULL, false);
         if (beta != 0)
@@ -318,10 +320,12 @@ mn_tensor *mn_linear(mn_tape *t, mn_tensor *x, mn_tensor *weight, mn_tensor *bia
     mn_tensor *rows = x->ndim == 2 ? x : mni_dense(t, x);
     mn_tensor *b = bias == MN_NONE ? NULL : mni_dense(t, bias);
     mn_tensor *y = mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, shape);
-    if (y && rows && (b || bias == MN_NONE))
+    if (y && rows && (b || bias == MN_NONE)) {
+        mni_count_product(t, y->numel, 1, ins);
         mni_gemm(mni_tape_team(t), (mn_dtype)x->dtype, outs ? y->numel / outs : 0, outs, ins,
                  x->ndim == 2 ? matrix(rows, 0) : rows_of(rows, ins), transposed(matrix(weight, 0)),
                  y->data, outs, b ? b->data : NULL, false);
+    }
     mn_node *n = mn_op_record(t, &linear_op, in, 3, &y, 1);
     mni_save_if(n, mn_tensor_requires_grad(weight), x, weight);
     mn_save(n, weight);
