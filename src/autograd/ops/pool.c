@@ -126,7 +126,7 @@ static const mn_op adaptive_max_pool1d_op = {.name = "adaptive_max_pool1d",
 static const mn_op adaptive_max_pool2d_op = {.name = "adaptive_max_pool2d",
                                              .backward = max_backward};
 
-enum { GRAIN = 16384 };
+enum { GRAIN = 16384, MANY = 4 };
 
 typedef struct max_job {
     const pooling *p;
@@ -134,32 +134,82 @@ typedef struct max_job {
     char *y;
     int64_t *index;
     mn_dtype dtype;
+    span whole;
 } max_job;
 
-/* One line of y. */
+/* The windows of a line that are of one size and whole inside x, where they are many enough to be taken
+ * together; step: where the first one begins. */
+static span whole_windows(const pooling *p)
+{
+    const int64_t stride = p->stride[1], covered = (p->kernel[1] - 1) * p->dilation[1];
+    const int64_t begin = (p->padding[1] + stride - 1) / stride;
+    const int64_t room = p->in[1] - 1 - covered + p->padding[1];
+    const int64_t end = room < 0 ? 0 : room / stride + 1;
+    if (p->adaptive || end - begin < MANY) return (span){0};
+    return (span){begin, end, begin * stride - p->padding[1]};
+}
+
+/* Of y and every stride-th x the larger one, a NaN being larger; x[0] stands at `at` in its plane.
+ * Masks instead of choices, because with these the compiler finds vectors. */
+#define TAKE_FN(T)                                                                                 \
+    static inline void take_##T(const T *restrict x, T *restrict y, int64_t *restrict index,       \
+                                int64_t n, int64_t stride, int64_t at)                             \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T v = x[i * stride];                                                             \
+            const int32_t larger = (v > y[i]) | (v != v); /* also a further NaN */                 \
+            const int64_t mask = -larger;                                                          \
+            y[i] = larger ? v : y[i];                                                              \
+            index[i] = (index[i] & ~mask) | ((at + i * stride) & mask);                            \
+        }                                                                                          \
+    }
+
+/* One line of y: where windows are whole, element after element of all of them, elsewhere window after
+ * window. */
 #define MAX_FN(T)                                                                                  \
+    TAKE_FN(T)                                                                                     \
+    static void window_##T(const T *x, T *y, int64_t *index, int64_t width, span lines,            \
+                           span columns)                                                           \
+    {                                                                                              \
+        int64_t best = lines.begin * width + columns.begin;                                        \
+        T max = x[best];                                                                           \
+        for (int64_t h = lines.begin; h < lines.end; h += lines.step)                              \
+            for (int64_t w = columns.begin; w < columns.end; w += columns.step) {                  \
+                const T v = x[h * width + w];                                                      \
+                const bool larger = v > max || v != v;                                             \
+                max = larger ? v : max;                                                            \
+                best = larger ? h * width + w : best;                                              \
+            }                                                                                      \
+        *y = max;                                                                                  \
+        *index = best;                                                                             \
+    }                                                                                              \
     static void max_##T(const max_job *job, int64_t line)                                          \
     {                                                                                              \
         const pooling *p = job->p;                                                                 \
-        const int64_t width = p->in[1];                                                            \
+        const int64_t width = p->in[1], step = p->stride[1];                                       \
         const T *x = (const T *)(const void *)job->x + line / p->out[0] * p->in[0] * width;        \
         T *y = (T *)(void *)job->y + line * p->out[1];                                             \
         int64_t *index = job->index + line * p->out[1];                                            \
-        const span lines = seen(p, 0, line % p->out[0]);                                           \
-        for (int64_t i = 0; i < p->out[1]; i++) {                                                  \
-            const span columns = seen(p, 1, i);                                                    \
-            int64_t best = lines.begin * width + columns.begin;                                    \
-            T max = x[best];                                                                       \
-            for (int64_t h = lines.begin; h < lines.end; h += lines.step)                          \
-                for (int64_t w = columns.begin; w < columns.end; w += columns.step) {              \
-                    const T v = x[h * width + w];                                                  \
-                    const bool larger = v > max || v != v; /* also a further NaN */                \
-                    max = larger ? v : max;                                                        \
-                    best = larger ? h * width + w : best;                                          \
-                }                                                                                  \
-            y[i] = max;                                                                            \
-            index[i] = best;                                                                       \
+        const span lines = seen(p, 0, line % p->out[0]), whole = job->whole;                       \
+        const int64_t n = whole.end - whole.begin;                                                 \
+        for (int64_t i = 0; i < whole.begin; i++)                                                  \
+            window_##T(x, y + i, index + i, width, lines, seen(p, 1, i));                          \
+        for (int64_t i = whole.end; i < p->out[1]; i++)                                            \
+            window_##T(x, y + i, index + i, width, lines, seen(p, 1, i));                          \
+        y += whole.begin;                                                                          \
+        index += whole.begin;                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            index[i] = lines.begin * width + whole.step + i * step;                                \
+            y[i] = x[index[i]];                                                                    \
         }                                                                                          \
+        for (int64_t h = lines.begin; h < lines.end; h += lines.step)                              \
+            for (int64_t k = 0; k < p->kernel[1]; k++) {                                           \
+                const int64_t at = h * width + whole.step + k * p->dilation[1];                    \
+                if (step == 2)                                                                     \
+                    take_##T(x + at, y, index, n, 2, at);                                          \
+                else                                                                               \
+                    take_##T(x + at, y, index, n, step, at);                                       \
+            }                                                                                      \
     }
 
 MAX_FN(float)
@@ -190,7 +240,12 @@ static mn_tensor *maxima(mn_tape *t, const mn_op *op, mn_tensor *x, const poolin
     mn_tensor *dense = mni_dense(t, x), *y = planes_of(t, p, x, p->out, (mn_dtype)x->dtype);
     mn_tensor *index = planes_of(t, p, x, p->out, MN_I64);
     if (dense && y && index) {
-        max_job job = {p, dense->data, y->data, (int64_t *)(void *)index->data, (mn_dtype)x->dtype};
+        max_job job = {p,
+                       dense->data,
+                       y->data,
+                       (int64_t *)(void *)index->data,
+                       (mn_dtype)x->dtype,
+                       whole_windows(p)};
         const int64_t line = p->out[1] * p->kernel[0] * p->kernel[1];
         mni_team_range(mni_tape_team(t), p->planes * p->out[0], GRAIN / line + 1, max_lines, &job);
     }
