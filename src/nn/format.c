@@ -28,6 +28,16 @@ const char *mni_repr(double value, char buffer[MNI_REPR_SIZE])
     return buffer;
 }
 
+const char *mni_tuple(int n, const int64_t *sizes, char buffer[MNI_TUPLE_SIZE])
+{
+    int length = snprintf(buffer, MNI_TUPLE_SIZE, "(");
+    for (int i = 0; i < n; i++)
+        length += snprintf(buffer + length, MNI_TUPLE_SIZE - (size_t)length, "%s%lld",
+                           i > 0 ? ", " : "", (long long)sizes[i]);
+    snprintf(buffer + length, MNI_TUPLE_SIZE - (size_t)length, n == 1 ? ",)" : ")");
+    return buffer;
+}
+
 typedef struct format_visitor {
     mn_visitor base;
     char *buffer;

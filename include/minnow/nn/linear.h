@@ -19,8 +19,15 @@ typedef struct mn_nn_linear_opts {
 MN_API mn_module *mn_nn_linear(int64_t in_features, int64_t out_features,
                                const mn_nn_linear_opts *opts);
 
-/* [N, ...] -> [N, product of the rest]. */
+/* Gives its input: a place for a layer that a model does without. */
+MN_API mn_module *mn_nn_identity(void);
+
+/* Views (or copies, as mn_reshape). flatten: [N, ...] -> [N, product of the rest]; flatten_dims:
+ * dimensions start_dim to end_dim, both included and possibly negative, become one. unflatten: as
+ * mn_unflatten, dimension dim becomes n of those sizes, of which one may be -1. */
 MN_API mn_module *mn_nn_flatten(void);
+MN_API mn_module *mn_nn_flatten_dims(int start_dim, int end_dim);
+MN_API mn_module *mn_nn_unflatten(int dim, int n, const int64_t *sizes);
 
 #ifdef __cplusplus
 }
