@@ -802,6 +802,35 @@ static void expected_slopes(uint64_t seed, uint64_t stream, uint64_t offset, dou
     mn_release(x);
 }
 
+START_TEST(a_pool_gives_its_indices_as_a_second_output_and_unpooling_takes_them)
+{
+    mn_module *pools[] = {mn_nn_max_pool2d(2, NULL), mn_nn_adaptive_max_pool2d(1, 2)};
+    mn_module *back = mn_nn_max_unpool2d(2, NULL);
+    mn_tape *t = mn_tape_new(NULL);
+    const float values[] = {1, 5, 2, 3, 4, 0, 7, 6};
+    mn_tensor *x = mn_tensor_from(MN_F32, 3, (int64_t[]){1, 2, 4}, values);
+    for (int i = 0; i < 2; i++) {
+        mn_tensor *two[2], *one, *again;
+        ck_assert_int_eq(mn_module_call(pools[i], t, &x, 1, two, 2), MN_OK);
+        ck_assert_int_eq(mn_module_call(pools[i], t, &x, 1, &one, 1), MN_OK);
+        ck_assert_mem_eq(mn_tensor_data(two[0]), mn_tensor_data(one), 2 * sizeof(float));
+        ck_assert_mem_eq(mn_tensor_data(two[1]), ((int64_t[]){1, 6}), 2 * sizeof(int64_t));
+        ck_assert_int_eq(mn_module_call(back, t, two, 2, &again, 1), MN_OK);
+        ck_assert_mem_eq(mn_tensor_data(again), ((float[]){0, 5, 0, 0, 0, 0, 7, 0}),
+                         8 * sizeof(float));
+        mn_tensor *three[3];
+        ck_assert_int_eq(mn_module_call(pools[i], t, &x, 1, three, 3), MN_ERR_ARGUMENT);
+        check_tape(t, MN_ERR_ARGUMENT, "gives 1 or 2 outputs, not 3");
+        for (int k = 0; k < 3; k++) ck_assert_ptr_null(three[k]);
+        mn_tape_clear_error(t);
+    }
+    mn_tape_free(t);
+    mn_release(x);
+    mn_module_free(back);
+    for (int i = 0; i < 2; i++) mn_module_free(pools[i]);
+}
+END_TEST
+
 START_TEST(a_training_forward_through_an_unseeded_layer_says_what_to_call)
 {
     mn_module *const layers[] = {mn_nn_rrelu(0.1, 0.3, NULL), mn_nn_dropout(0.5)};
@@ -1035,6 +1064,7 @@ int main(void)
     tcase_add_test(c, a_user_module_computes_trains_and_counts_in_training_only);
     tcase_add_test(c, without_a_graph_a_chain_holds_two_activations_at_most);
     tcase_add_test(c, each_layer_applies_its_op);
+    tcase_add_test(c, a_pool_gives_its_indices_as_a_second_output_and_unpooling_takes_them);
     tcase_add_test(c, a_training_forward_through_an_unseeded_layer_says_what_to_call);
     tcase_add_test(c, rrelu_draws_from_the_stream_of_its_path_and_eval_writes_nothing);
     tcase_add_test(c, layers_and_lanes_draw_different_numbers);

@@ -23,6 +23,8 @@
  *     minnow/nn/init.h           first values
  *     minnow/nn/container.h      modules made of modules
  *     minnow/nn/linear.h         fully connected layers, layers that change the shape
+ *     minnow/nn/conv.h           convolutions
+ *     minnow/nn/pool.h           pooling, images in other sizes
  *     minnow/nn/activation.h     activations
  *     minnow/nn/dropout.h        dropout
  *   minnow/optim.h             optimizers:

@@ -11,9 +11,11 @@
 
 #include <minnow/nn/activation.h>
 #include <minnow/nn/container.h>
+#include <minnow/nn/conv.h>
 #include <minnow/nn/dropout.h>
 #include <minnow/nn/init.h>
 #include <minnow/nn/linear.h>
 #include <minnow/nn/module.h>
+#include <minnow/nn/pool.h>
 
 #endif

@@ -38,6 +38,14 @@ const char *mni_tuple(int n, const int64_t *sizes, char buffer[MNI_TUPLE_SIZE])
     return buffer;
 }
 
+const char *mni_one_or_tuple(int n, const int64_t *sizes, char buffer[MNI_TUPLE_SIZE])
+{
+    for (int i = 1; i < n; i++)
+        if (sizes[i] != sizes[0]) return mni_tuple(n, sizes, buffer);
+    snprintf(buffer, MNI_TUPLE_SIZE, "%lld", (long long)sizes[0]);
+    return buffer;
+}
+
 typedef struct format_visitor {
     mn_visitor base;
     char *buffer;

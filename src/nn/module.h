@@ -89,8 +89,10 @@ mn_error mni_pass_null(const char *who, const char *what);
 enum { MNI_REPR_SIZE = 40 };
 const char *mni_repr(double value, char buffer[MNI_REPR_SIZE]);
 
-/* n <= MN_MAX_DIMS sizes as Python prints a tuple of them: "(2, 3)", "(2,)". */
+/* n <= MN_MAX_DIMS sizes as Python prints a tuple of them: "(2, 3)", "(2,)"; one number in the place
+ * of as many equal ones: "2". */
 enum { MNI_TUPLE_SIZE = 192 };
 const char *mni_tuple(int n, const int64_t *sizes, char buffer[MNI_TUPLE_SIZE]);
+const char *mni_one_or_tuple(int n, const int64_t *sizes, char buffer[MNI_TUPLE_SIZE]);
 
 #endif

@@ -19,8 +19,10 @@ static const struct {
     {"loss", rows_loss},
     {"nn_activation", rows_nn_activation},
     {"nn_container", rows_nn_container},
+    {"nn_conv", rows_nn_conv},
     {"nn_dropout", rows_nn_dropout},
     {"nn_linear", rows_nn_linear},
+    {"nn_pool", rows_nn_pool},
     {"order", rows_order},
     {"pointwise", rows_pointwise},
     {"pool", rows_pool},
@@ -69,6 +71,12 @@ ints row_ints(const call *c, int first)
         v.as_i64[i] = (int64_t)c->arg[first + i];
     }
     return v;
+}
+
+int row_list(const call *c, int at, int n, int64_t *list)
+{
+    for (int i = 0; i < n; i++) list[i] = (int64_t)c->arg[at + i];
+    return at + n;
 }
 
 /* That of the inputs (not freed ones), which may come in another dtype than the case has them. */

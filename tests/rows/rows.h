@@ -75,15 +75,18 @@ typedef struct ints {
 } ints;
 ints row_ints(const call *c, int first);
 
+/* The n arguments from number `at` on, as one list of an options struct; returns at + n. */
+int row_list(const call *c, int at, int n, int64_t *list);
+
 /* The module of a case, in the case's dtype and mode, with the generators of the cases; NULL with the last
  * error set. */
 mn_module *row_module(const op_row *r, const call *c);
 
 /* Each ends with a row without a name. */
 extern const op_row rows_activation[], rows_conv[], rows_create[], rows_index[], rows_linalg[],
-    rows_loss[], rows_nn_activation[], rows_nn_container[], rows_nn_dropout[], rows_nn_linear[],
-    rows_order[], rows_pointwise[], rows_pool[], rows_program[], rows_reduce[], rows_shape[],
-    rows_unary[];
+    rows_loss[], rows_nn_activation[], rows_nn_container[], rows_nn_conv[], rows_nn_dropout[],
+    rows_nn_linear[], rows_nn_pool[], rows_order[], rows_pointwise[], rows_pool[], rows_program[],
+    rows_reduce[], rows_shape[], rows_unary[];
 
 /* From now on there are only rows whose names begin so: for trying one op alone. */
 void rows_only(const char *beginning);
