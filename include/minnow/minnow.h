@@ -16,6 +16,7 @@
  *     minnow/ops/shape.h         other shapes, parts, joins, borders
  *     minnow/ops/conv.h          convolutions and their transposes
  *     minnow/ops/pool.h          pooling, images in other sizes
+ *     minnow/ops/norm.h          normalisation
  *     minnow/ops/activation.h    activations and dropout
  *     minnow/ops/loss.h          losses
  *   minnow/nn.h                what all layers share; the layers themselves:

@@ -21,6 +21,7 @@
 #include <minnow/ops/index.h>
 #include <minnow/ops/linalg.h>
 #include <minnow/ops/loss.h>
+#include <minnow/ops/norm.h>
 #include <minnow/ops/order.h>
 #include <minnow/ops/pointwise.h>
 #include <minnow/ops/pool.h>

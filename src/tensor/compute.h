@@ -179,6 +179,15 @@ typedef struct mni_matrix {
 void mni_gemm(mni_team *team, mn_dtype dtype, int64_t m, int64_t n, int64_t k, mni_matrix a,
               mni_matrix b, void *c, int64_t ldc, const void *bias, bool accumulate);
 
+/* ---- normalisation: see mni_normalization in tensor/kernels/kernels.h ---- */
+
+void mni_normalize(mni_team *team, mn_dtype dtype, const mni_normalization *p);
+
+/* The sums, which the gradients of bias and weight are, and which the gradient of x needs where
+ * statistics are over the batch; then that gradient. */
+void mni_normalize_sums(mni_team *team, mn_dtype dtype, const mni_normalization *p);
+void mni_normalize_backward(mni_team *team, mn_dtype dtype, const mni_normalization *p);
+
 /* ---- convolution ---- */
 
 /* The sizes of a convolution over three dimensions, [0] the outermost (fewer: sizes of 1 in front):

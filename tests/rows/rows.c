@@ -11,25 +11,9 @@ static const struct {
     const char *name;
     const op_row *rows;
 } families[] = {
-    {"activation", rows_activation},
-    {"conv", rows_conv},
-    {"create", rows_create},
-    {"index", rows_index},
-    {"linalg", rows_linalg},
-    {"loss", rows_loss},
-    {"nn_activation", rows_nn_activation},
-    {"nn_container", rows_nn_container},
-    {"nn_conv", rows_nn_conv},
-    {"nn_dropout", rows_nn_dropout},
-    {"nn_linear", rows_nn_linear},
-    {"nn_pool", rows_nn_pool},
-    {"order", rows_order},
-    {"pointwise", rows_pointwise},
-    {"pool", rows_pool},
-    {"program", rows_program},
-    {"reduce", rows_reduce},
-    {"shape", rows_shape},
-    {"unary", rows_unary},
+#define FAMILY(name) {#name, rows_##name},
+#include "rows/families.def"
+#undef FAMILY
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

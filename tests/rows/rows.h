@@ -83,10 +83,9 @@ int row_list(const call *c, int at, int n, int64_t *list);
 mn_module *row_module(const op_row *r, const call *c);
 
 /* Each ends with a row without a name. */
-extern const op_row rows_activation[], rows_conv[], rows_create[], rows_index[], rows_linalg[],
-    rows_loss[], rows_nn_activation[], rows_nn_container[], rows_nn_conv[], rows_nn_dropout[],
-    rows_nn_linear[], rows_nn_pool[], rows_order[], rows_pointwise[], rows_pool[], rows_program[],
-    rows_reduce[], rows_shape[], rows_unary[];
+#define FAMILY(name) extern const op_row rows_##name[];
+#include "rows/families.def"
+#undef FAMILY
 
 /* From now on there are only rows whose names begin so: for trying one op alone. */
 void rows_only(const char *beginning);

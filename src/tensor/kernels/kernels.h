@@ -56,6 +56,28 @@ typedef void (*mni_softmax_backward_fn)(int64_t rows, int64_t n, const void *y, 
                                         const void *gy, const int64_t sgy[2], void *gx,
                                         const int64_t sgx[2], bool logarithm);
 
+/* ---- normalisation ---- */
+
+/* x [batch, groups, depth, space], contiguous as all else here: y = (x - mean) rstd weight + bias, with
+ * mean, variance and rstd = 1/sqrt(variance + eps) of each [depth, space], of which there are batch *
+ * groups; or, over_batch, of each group in all samples (then depth is 1). */
+typedef struct mni_normalization {
+    int64_t batch, groups, depth, space;
+    bool over_batch;
+    bool centre; /* else the mean is 0, and the variance the mean of squares */
+    double eps;
+    const void *x, *gy;
+    const void *weight, *bias; /* [groups, depth]; NULL: 1 and 0 */
+    void *y;                   /* backward: the gradient of x */
+    void *mean, *rstd;         /* NULL: it is 0 */
+    void *variance;            /* forward, may be NULL */
+    double *sums;              /* [2, groups, depth]: of gy and of gy xhat, over batch and space */
+} mni_normalization;
+
+/* For planes [begin, end) of batch * groups; with over_batch forward, and always for the sums, for
+ * channels of groups * depth. */
+typedef void (*mni_norm_fn)(const mni_normalization *p, int64_t begin, int64_t end);
+
 /* ---- random draws (same bits on every instruction set); see mni_uniform and so on ---- */
 
 typedef void (*mni_words_fn)(int64_t n, uint32_t *words, mn_rng at);
@@ -96,6 +118,7 @@ typedef struct mni_kernel_table {
     mni_sum_end_fn sum_end[MNI_DTYPES]; /* by the cascade's type */
     mni_softmax_fn softmax[MNI_DTYPES];
     mni_softmax_backward_fn softmax_backward[MNI_DTYPES];
+    mni_norm_fn norm_forward[MNI_DTYPES], norm_sums[MNI_DTYPES], norm_backward[MNI_DTYPES];
     mni_words_fn words;
     mni_uniform_fn uniform[MNI_DTYPES];
     mni_normal_fn normal[MNI_DTYPES];
