@@ -26,6 +26,7 @@
  *     minnow/nn/linear.h         fully connected layers, layers that change the shape
  *     minnow/nn/conv.h           convolutions
  *     minnow/nn/pool.h           pooling, images in other sizes
+ *     minnow/nn/norm.h           normalisation
  *     minnow/nn/activation.h     activations
  *     minnow/nn/dropout.h        dropout
  *   minnow/optim.h             optimizers:

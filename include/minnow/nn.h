@@ -16,6 +16,7 @@
 #include <minnow/nn/init.h>
 #include <minnow/nn/linear.h>
 #include <minnow/nn/module.h>
+#include <minnow/nn/norm.h>
 #include <minnow/nn/pool.h>
 
 #endif

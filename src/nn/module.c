@@ -115,6 +115,8 @@ static void run(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_ten
         mn_tape_fail(t, MN_ERR_ARGUMENT, "%s gives %d outputs, not %d", c->name, c->n_out, n_out);
         return;
     }
+    for (int i = 0; i < n_in; i++)
+        if (!mni_check_input(t, in[i], i)) return;
     if (!run_pre_hooks(m, t, &in, n_in) ||
         !settle(t, "the forward", m, c->forward(m, t, in, n_in, out, n_out)) ||
         !run_hooks(m, t, in, n_in, out, n_out))

@@ -1,0 +1,79 @@
+/*
+ * tests/rows/nn_norm.c: the rows of minnow/nn/norm.h.
+ */
+#include "rows/rows.h"
+
+/* Arguments: channels, eps, momentum (< 0: cumulative), affine, bias, running statistics. */
+static mn_nn_batch_norm_opts batch_opts(const call *c)
+{
+    const double *a = c->arg;
+    return (mn_nn_batch_norm_opts){.eps = a[1],
+                                   .momentum = a[2] < 0 ? 0 : a[2],
+                                   .cumulative = a[2] < 0,
+                                   .no_affine = a[3] == 0,
+                                   .no_bias = a[4] == 0,
+                                   .no_running_stats = a[5] == 0};
+}
+
+static mn_nn_instance_norm_opts instance_opts(const call *c)
+{
+    const double *a = c->arg;
+    return (mn_nn_instance_norm_opts){.eps = a[1],
+                                      .momentum = a[2] < 0 ? 0 : a[2],
+                                      .cumulative = a[2] < 0,
+                                      .affine = a[3] != 0,
+                                      .no_bias = a[4] == 0,
+                                      .track_running_stats = a[5] != 0};
+}
+
+#define CHANNEL_NORM(name, opts_of)                                                                \
+    static mn_module *make_##name(const call *c)                                                   \
+    {                                                                                              \
+        mn_nn_##opts_of##_norm_opts o = opts_of##_opts(c);                                         \
+        return mn_nn_##name((int64_t)c->arg[0], c->n_args > 1 ? &o : NULL);                        \
+    }
+CHANNEL_NORM(batch_norm1d, batch)
+CHANNEL_NORM(batch_norm2d, batch)
+CHANNEL_NORM(instance_norm1d, instance)
+CHANNEL_NORM(instance_norm2d, instance)
+
+/* Arguments: eps, affine, bias, shape ... */
+static mn_nn_norm_opts norm_opts(const call *c)
+{
+    return (mn_nn_norm_opts){
+        .eps = c->arg[0], .no_affine = c->arg[1] == 0, .no_bias = c->arg[2] == 0};
+}
+
+static mn_module *make_layer_norm(const call *c)
+{
+    const ints shape = row_ints(c, 3);
+    const mn_nn_norm_opts o = norm_opts(c);
+    return mn_nn_layer_norm(shape.n, shape.as_i64, &o);
+}
+
+static mn_module *make_rms_norm(const call *c)
+{
+    const ints shape = row_ints(c, 3);
+    const mn_nn_norm_opts o = norm_opts(c);
+    return mn_nn_rms_norm(shape.n, shape.as_i64, &o);
+}
+
+static mn_module *make_group_norm(const call *c)
+{
+    const mn_nn_norm_opts o = norm_opts(c);
+    return mn_nn_group_norm((int64_t)c->arg[3], (int64_t)c->arg[4], &o);
+}
+
+MODULE(local_response_norm, mn_nn_local_response_norm((int64_t)a[0], a[1], a[2], a[3]))
+
+const op_row rows_nn_norm[] = {
+    {"nn_batch_norm1d", .module = make_batch_norm1d},
+    {"nn_batch_norm2d", .module = make_batch_norm2d},
+    {"nn_instance_norm1d", .module = make_instance_norm1d},
+    {"nn_instance_norm2d", .module = make_instance_norm2d},
+    {"nn_layer_norm", .module = make_layer_norm},
+    {"nn_rms_norm", .module = make_rms_norm},
+    {"nn_group_norm", .module = make_group_norm},
+    {"nn_local_response_norm", .module = make_local_response_norm},
+    {0},
+};
