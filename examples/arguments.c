@@ -3,6 +3,7 @@
  */
 #define _DEFAULT_SOURCE /* getopt_long, sysconf */
 #include "arguments.h"
+#include "picture.h"
 #include "plot.h"
 #include <ctype.h>
 #include <errno.h>
@@ -103,6 +104,8 @@ static bool take(const char *program, const argument *a, const char *text)
         return read_file(program, a, text);
     case ARG_PICTURE:
         return read_file(program, a, text) && plot_name_fits(program, text);
+    case ARG_PNG:
+        return read_file(program, a, text) && picture_name_fits(program, text);
     case ARG_OTHER:
         return a->read(program, text, a->value);
     default:

@@ -17,6 +17,7 @@ typedef enum argument_kind {
     ARG_CHOICE,   /* int: the value's place among `choices` */
     ARG_FILE,     /* const char *, not empty */
     ARG_PICTURE,  /* const char *: a name that plot.h can draw to */
+    ARG_PNG,      /* const char *: a name for picture.h */
     ARG_OTHER     /* what `read` does with it */
 } argument_kind;
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-static bool ends_in(const char *file, const char *suffix)
+bool plot_ends_in(const char *file, const char *suffix)
 {
     size_t n = strlen(file), k = strlen(suffix);
     return n > k && !strcasecmp(file + n - k, suffix);
@@ -18,12 +18,24 @@ static bool ends_in(const char *file, const char *suffix)
 
 bool plot_name_fits(const char *program, const char *file)
 {
-    if (strchr(file, '\n') || !(ends_in(file, ".svg") || ends_in(file, ".png"))) {
+    if (strchr(file, '\n') || !(plot_ends_in(file, ".svg") || plot_ends_in(file, ".png"))) {
         fprintf(stderr, "%s: the picture '%s' must be called something.svg or something.png\n",
                 program, file);
         return false;
     }
     return true;
+}
+
+bool plot_writable(const char *program, const char *file)
+{
+    FILE *old = fopen(file, "rb"), *f = fopen(file, "ab"); /* an older picture stays until then */
+    bool ok = f && !fclose(f);
+    if (!ok)
+        fprintf(stderr, "%s: cannot write '%s': %s\n", program, file, strerror(errno));
+    else if (!old)
+        remove(file);
+    if (old) fclose(old);
+    return ok;
 }
 
 bool plot_possible(const char *program, const char *file)
@@ -36,14 +48,7 @@ bool plot_possible(const char *program, const char *file)
                 program, file);
         return false;
     }
-    FILE *old = fopen(file, "rb"), *f = fopen(file, "ab"); /* an older picture stays until then */
-    bool ok = f && !fclose(f);
-    if (!ok)
-        fprintf(stderr, "%s: cannot write '%s': %s\n", program, file, strerror(errno));
-    else if (!old)
-        remove(file);
-    if (old) fclose(old);
-    return ok;
+    return plot_writable(program, file);
 }
 
 FILE *plot_begin(const char *file, int width, int height)
@@ -51,7 +56,7 @@ FILE *plot_begin(const char *file, int width, int height)
     signal(SIGPIPE, SIG_IGN); /* a gnuplot that ended early shows in plot_end */
     FILE *gnuplot = popen("gnuplot", "w");
     if (!gnuplot) return NULL;
-    if (ends_in(file, ".svg"))
+    if (plot_ends_in(file, ".svg"))
         fprintf(gnuplot, "set terminal svg size %d,%d font 'sans-serif,14' background 'white'\n",
                 width, height);
     else

@@ -10,6 +10,10 @@
 /* Whether the file's name ends in .svg or .png; otherwise one line on stderr, after `program`. */
 bool plot_name_fits(const char *program, const char *file);
 
+/* The parts of that and of what follows which other pictures need as well. */
+bool plot_ends_in(const char *file, const char *suffix);
+bool plot_writable(const char *program, const char *file);
+
 /* Whether gnuplot is there and the file can be written, to be asked before long work begins;
  * otherwise one line on stderr. */
 bool plot_possible(const char *program, const char *file);
