@@ -19,8 +19,9 @@ enum { CONTENDERS = 3, MAX_ROUNDS = 1000, CHECK_STEPS = 10 };
 
 static const work rows[] = {
     {"MLP 784-128-10, batch 64", WORK_MLP, 64},     {"MLP 784-128-10, batch 1", WORK_MLP, 1},
-    {"MLP 784-128-10, batch 1024", WORK_MLP, 1024}, {"RReLU, 2^20 elements", WORK_RRELU, 1 << 20},
-    {"RReLU, 2^14 elements", WORK_RRELU, 1 << 14},  {"RReLU, 2^10 elements", WORK_RRELU, 1 << 10},
+    {"MLP 784-128-10, batch 1024", WORK_MLP, 1024}, {"CNN 1-16-32-10, batch 64", WORK_CNN, 64},
+    {"RReLU, 2^20 elements", WORK_RRELU, 1 << 20},  {"RReLU, 2^14 elements", WORK_RRELU, 1 << 14},
+    {"RReLU, 2^10 elements", WORK_RRELU, 1 << 10},
 };
 
 typedef struct options {
@@ -97,7 +98,7 @@ static bool measure(const work *w, const contender *all, figures *f, const optio
         if (!fine || all[c].absent || (all[c].mlp_only && w->kind != WORK_MLP)) continue;
         fine = f[c].open = all[c].open(w, o->threads);
         if (!fine) continue;
-        if (w->kind == WORK_MLP) f[c].loss = all[c].loss(CHECK_STEPS);
+        if (w->kind != WORK_RRELU) f[c].loss = all[c].loss(CHECK_STEPS);
         fine = calibrate(&all[c], &f[c], o->turn_ns);
     }
     for (int r = 0; fine && r < o->rounds; r++)
@@ -116,7 +117,7 @@ static bool measure(const work *w, const contender *all, figures *f, const optio
 static bool losses_agree(const work *w, const contender *all, const figures *f)
 {
     bool agree = true;
-    for (int c = 1; w->kind == WORK_MLP && c < CONTENDERS; c++)
+    for (int c = 1; w->kind != WORK_RRELU && c < CONTENDERS; c++)
         if (f[c].open && !(fabs(f[c].loss - f[0].loss) <= 1e-5 + 1e-4 * fabs(f[0].loss))) {
             fprintf(stderr, "bench: %s: after %d steps the loss is %.7g in minnow, %.7g in %s\n",
                     w->label, CHECK_STEPS, f[0].loss, f[c].loss, all[c].title);
@@ -157,12 +158,12 @@ static void print_head(const contender *all)
 
 static void print_row(const work *w, figures *f, int rounds)
 {
-    double unit_ns = w->kind == WORK_MLP ? 1e3 : (double)w->n;
+    double unit_ns = w->kind == WORK_RRELU ? (double)w->n : 1e3;
     double ratios[CONTENDERS];
     for (int c = 1; c < CONTENDERS; c++)
         ratios[c] = f[c].open ? median_ratio(&f[0], &f[c], rounds) : NAN;
 
-    printf("%-28s %-6s", w->label, w->kind == WORK_MLP ? "us" : "ns/el");
+    printf("%-28s %-6s", w->label, w->kind == WORK_RRELU ? "ns/el" : "us");
     for (int c = 0; c < CONTENDERS; c++) {
         char text[64] = "-";
         if (f[c].open) {

@@ -15,9 +15,13 @@
 enum { MLP_IN = 784, MLP_HIDDEN = 128, MLP_OUT = 10 };
 enum { MLP_W1 = MLP_HIDDEN * MLP_IN, MLP_W2 = MLP_OUT * MLP_HIDDEN };
 
-#define MLP_LR 0.1 /* plain SGD, mean cross entropy, ReLU between the layers */
+/* Two convolutions of 5 x 5 with padding, each with ReLU and a max pool of 2 x 2, and a linear layer
+ * on images of 28 x 28. */
+enum { CNN_SIDE = 28, CNN_CHANNELS1 = 16, CNN_CHANNELS2 = 32, CNN_KERNEL = 5 };
 
-typedef enum work_kind { WORK_MLP, WORK_RRELU } work_kind;
+#define MLP_LR 0.1 /* plain SGD, mean cross entropy, ReLU between the layers; the CNN likewise */
+
+typedef enum work_kind { WORK_MLP, WORK_CNN, WORK_RRELU } work_kind;
 
 /* One row of the table. n: samples in a batch, or elements. */
 typedef struct work {
@@ -26,15 +30,16 @@ typedef struct work {
     int64_t n;
 } work;
 
-/* Which numbers: each tensor has a seed of its own. */
-enum { SEED_X = 1, SEED_TARGET, SEED_W1, SEED_B1, SEED_W2, SEED_B2, SEED_GY };
+/* Which numbers: each tensor has a seed of its own, parameter i of a net SEED_W1 + i. */
+enum { SEED_X = 1, SEED_TARGET, SEED_GY, SEED_W1, SEED_B1, SEED_W2, SEED_B2 };
 
 /* x[0..n) <- low + (high - low) u[i] with u in [0, 1) hashed from (seed, i). */
 void synth_uniform(float *x, int64_t n, uint32_t seed, float low, float high);
 /* y[0..n) <- labels in [0, MLP_OUT). */
 void synth_labels(int64_t *y, int64_t n);
 
-/* The interval (-bound, bound) of the weights of each layer: 1 / sqrt(inputs). */
+/* The interval (-bound, bound) of the parameters of each layer is that of 1 / sqrt(inputs); the
+ * MLP's: */
 #define MLP_BOUND1 (1.0f / 28)
 #define MLP_BOUND2 0.0883883476f
 
@@ -44,9 +49,9 @@ void synth_labels(int64_t *y, int64_t n);
 typedef struct contender {
     const char *title;  /* of its column */
     const char *absent; /* why it does not take part, NULL when it does */
-    bool mlp_only;      /* has nothing for RReLU alone */
+    bool mlp_only;
     bool (*open)(const work *w, int threads);
-    double (*loss)(int steps); /* of the last of `steps` steps; only for an MLP */
+    double (*loss)(int steps); /* of the last of `steps` steps; not for RReLU */
     double (*run)(int steps);  /* nanoseconds that `steps` steps took */
     void (*close)(void);
 } contender;

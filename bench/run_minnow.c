@@ -33,16 +33,43 @@ static void fill(mn_tensor *x, uint32_t seed, float low, float high)
     if (data) synth_uniform(data, mn_tensor_numel(x), seed, low, high);
 }
 
-static void open_mlp(int64_t n)
+/* Parameters come in pairs, a weight and its bias. */
+static void fill_parameters(mn_module *net)
 {
-    mine.net = mn_nn_sequential(mn_nn_linear(MLP_IN, MLP_HIDDEN, NULL), mn_nn_relu(NULL),
-                                mn_nn_linear(MLP_HIDDEN, MLP_OUT, NULL));
-    fill(mn_module_get(mine.net, "0.weight"), SEED_W1, -MLP_BOUND1, MLP_BOUND1);
-    fill(mn_module_get(mine.net, "0.bias"), SEED_B1, -MLP_BOUND1, MLP_BOUND1);
-    fill(mn_module_get(mine.net, "2.weight"), SEED_W2, -MLP_BOUND2, MLP_BOUND2);
-    fill(mn_module_get(mine.net, "2.bias"), SEED_B2, -MLP_BOUND2, MLP_BOUND2);
+    mn_named_tensor list[6];
+    const int n = mn_module_parameters(net, list, 6);
+    float bound = 0;
+    for (int i = 0; i < n; i++) {
+        const mn_tensor *p = list[i].tensor;
+        if (i % 2 == 0) bound = 1 / sqrtf((float)(mn_tensor_numel(p) / mn_tensor_size(p, 0)));
+        fill(list[i].tensor, SEED_W1 + (uint32_t)i, -bound, bound);
+    }
+}
+
+static mn_module *mlp(void)
+{
+    return mn_nn_sequential(mn_nn_linear(MLP_IN, MLP_HIDDEN, NULL), mn_nn_relu(NULL),
+                            mn_nn_linear(MLP_HIDDEN, MLP_OUT, NULL));
+}
+
+static mn_module *cnn(void)
+{
+    const int side = CNN_SIDE / 4;
+    const mn_nn_conv_opts same = {.padding = {CNN_KERNEL / 2, CNN_KERNEL / 2}};
+    return mn_nn_sequential(mn_nn_conv2d(1, CNN_CHANNELS1, CNN_KERNEL, &same), mn_nn_relu(NULL),
+                            mn_nn_max_pool2d(2, NULL),
+                            mn_nn_conv2d(CNN_CHANNELS1, CNN_CHANNELS2, CNN_KERNEL, &same),
+                            mn_nn_relu(NULL), mn_nn_max_pool2d(2, NULL), mn_nn_flatten(),
+                            mn_nn_linear(CNN_CHANNELS2 * side * side, MLP_OUT, NULL));
+}
+
+static void open_net(work_kind kind, int64_t n)
+{
+    mine.net = kind == WORK_MLP ? mlp() : cnn();
+    fill_parameters(mine.net);
     mine.sgd = mn_optim_sgd(mine.net, MLP_LR, NULL);
-    mine.x = mn_tensor_empty(MN_F32, 2, (int64_t[]){n, MLP_IN});
+    mine.x = kind == WORK_MLP ? mn_tensor_empty(MN_F32, 2, (int64_t[]){n, MLP_IN})
+                              : mn_tensor_empty(MN_F32, 4, (int64_t[]){n, 1, CNN_SIDE, CNN_SIDE});
     fill(mine.x, SEED_X, 0, 1);
     mine.target = mn_tensor_empty(MN_I64, 1, &n);
     int64_t *labels = mn_tensor_mutable_data(mine.target);
@@ -63,10 +90,10 @@ static bool minnow_open(const work *w, int threads)
     mn_clear_last_error();
     mine.kind = w->kind;
     mine.tape = mn_tape_new(&(mn_tape_opts){.threads = threads});
-    if (w->kind == WORK_MLP)
-        open_mlp(w->n);
-    else
+    if (w->kind == WORK_RRELU)
         open_rrelu(w->n);
+    else
+        open_net(w->kind, w->n);
     if (mn_last_error() == MN_OK) return true;
     fprintf(stderr, "bench: minnow: %s\n", mn_last_message());
     minnow_close();
@@ -77,7 +104,7 @@ static double step(bool want_loss)
 {
     double value = NAN;
     mn_tape *t = mine.tape;
-    if (mine.kind == WORK_MLP) {
+    if (mine.kind != WORK_RRELU) {
         mn_tensor *loss =
             mn_cross_entropy(t, mn_module_forward(mine.net, t, mine.x), mine.target, NULL);
         mn_optim_zero_grad(mine.sgd);

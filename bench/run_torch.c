@@ -80,8 +80,8 @@ static bool torch_open(const work *w, int threads)
 {
     (void)threads; /* given at the start */
     char line[128];
-    return answer(line, sizeof line, "open %s %lld\n", w->kind == WORK_MLP ? "mlp" : "rrelu",
-                  (long long)w->n) &&
+    static const char *const names[] = {"mlp", "cnn", "rrelu"};
+    return answer(line, sizeof line, "open %s %lld\n", names[w->kind], (long long)w->n) &&
            strncmp(line, "ok", 2) == 0;
 }
 

@@ -1,8 +1,8 @@
 """PyTorch's side of the benchmark: a child process that runs steps when bench asks for them.
 
-Reads one request a line, answers one line each: "open mlp N" or "open rrelu N" -> "ok" and a remark;
-"loss STEPS" -> the last loss; "run STEPS" -> nanoseconds. Eager mode, the fastest of torch's own SGD forms,
-gradients set to None. argv[1]: threads.
+Reads one request a line, answers one line each: "open mlp N", "open cnn N" or "open rrelu N" -> "ok" and a
+remark; "loss STEPS" -> the last loss; "run STEPS" -> nanoseconds. Eager mode, the fastest of torch's own SGD
+forms, gradients set to None. argv[1]: threads.
 """
 
 import platform
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 IN, HIDDEN, OUT, LR = 784, 128, 10, 0.1
-SEED_X, SEED_TARGET, SEED_W1, SEED_B1, SEED_W2, SEED_B2, SEED_GY = range(1, 8)
+SIDE, CHANNELS1, CHANNELS2, KERNEL = 28, 16, 32, 5
+SEED_X, SEED_TARGET, SEED_GY, SEED_W1 = range(1, 5)
 SGD_FORMS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}
 
 
@@ -33,19 +34,33 @@ def uniform(shape, seed, low, high):
     return low + (high - low) * u
 
 
-class Mlp:
-    def __init__(self, n, sgd):
-        self.net = torch.nn.Sequential(
-            torch.nn.Linear(IN, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, OUT)
-        )
+def mlp():
+    return torch.nn.Sequential(torch.nn.Linear(IN, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, OUT))
+
+
+def cnn():
+    def block(n_in, n_out):
+        conv = torch.nn.Conv2d(n_in, n_out, KERNEL, padding=KERNEL // 2)
+        return [conv, torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+
+    last = torch.nn.Linear(CHANNELS2 * (SIDE // 4) ** 2, OUT)
+    return torch.nn.Sequential(*block(1, CHANNELS1), *block(CHANNELS1, CHANNELS2), torch.nn.Flatten(), last)
+
+
+NETS = {"mlp": (mlp, (IN,)), "cnn": (cnn, (1, SIDE, SIDE))}
+
+
+class Net:
+    def __init__(self, name, n, sgd):
+        make, shape = NETS[name]
+        self.net = make()
+        bound = 0.0
         with torch.no_grad():
-            for p, seed, inputs in zip(
-                self.net.parameters(),
-                (SEED_W1, SEED_B1, SEED_W2, SEED_B2),
-                (IN, IN, HIDDEN, HIDDEN),
-            ):
-                p.copy_(uniform(p.shape, seed, -(inputs**-0.5), inputs**-0.5))
-        self.x = uniform((n, IN), SEED_X, 0, 1)
+            for i, p in enumerate(self.net.parameters()):
+                if p.dim() > 1:  # a weight, then its bias
+                    bound = p[0].numel() ** -0.5
+                p.copy_(uniform(p.shape, SEED_W1 + i, -bound, bound))
+        self.x = uniform((n,) + shape, SEED_X, 0, 1)
         self.target = (unit(n, SEED_TARGET) * OUT).long()
         self.optim = torch.optim.SGD(self.net.parameters(), lr=LR, **SGD_FORMS[sgd])
 
@@ -74,9 +89,9 @@ def run(work, steps):
     return time.perf_counter_ns() - start
 
 
-def fastest_sgd(n):
+def fastest_sgd(name, n):
     """The form of SGD whose best of five short runs, taken in turns, is the shortest."""
-    works = {sgd: Mlp(n, sgd) for sgd in SGD_FORMS}
+    works = {sgd: Net(name, n, sgd) for sgd in SGD_FORMS}
     steps = max(2, 640 // n)
     best = {}
     for turn in range(6):
@@ -94,9 +109,9 @@ def main():
     work = None
     for line in sys.stdin:
         verb, *words = line.split()
-        if verb == "open" and words[0] == "mlp":
-            sgd = fastest_sgd(int(words[1]))
-            work = Mlp(int(words[1]), sgd)
+        if verb == "open" and words[0] in NETS:
+            sgd = fastest_sgd(words[0], int(words[1]))
+            work = Net(words[0], int(words[1]), sgd)
             answer = f"ok {sgd} SGD"
         elif verb == "open":
             work = Rrelu(int(words[1]))

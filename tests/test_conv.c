@@ -151,7 +151,8 @@ START_TEST(convolutions_of_any_sizes_in_all_three_roles)
 }
 END_TEST
 
-/* Each is cut in another way: samples, lines, columns of a line, channels and rows of weights. */
+/* Each is cut in another way: samples, lines, columns of a line, channels and rows of weights, sums
+ * over samples. */
 static const mni_conv_sizes large[] = {
     {MN_F32, 7, 1, 5, 3, {1, 30, 30}, {1, 3, 3}, {1, 28, 28}, {1, 1, 1}, {0}, {1, 1, 1}},
     {MN_F32, 1, 1, 3, 2, {1, 300, 40}, {1, 5, 2}, {1, 148, 39}, {1, 2, 1}, {0}, {1, 1, 1}},
@@ -163,6 +164,9 @@ static const mni_conv_sizes large[] = {
     {MN_F32, 3, 30, 1, 2, {1, 20, 20}, {1, 3, 3}, {1, 20, 20}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {MN_F32, 2, 1, 3, 70, {1, 1, 100}, {1, 1, 1}, {1, 1, 100}, {1, 1, 1}, {0}, {1, 1, 1}},
     {MN_F32, 2, 1, 6, 5, {9, 12, 12}, {3, 3, 3}, {9, 12, 12}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
+    {MN_F32, 20, 1, 8, 12, {1, 9, 8}, {1, 5, 5}, {1, 9, 8}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
+    {MN_F64, 3, 1, 40, 48, {1, 7, 7}, {1, 3, 3}, {1, 7, 7}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {MN_F32, 2, 1, 16, 300, {1, 4, 4}, {1, 7, 7}, {1, 4, 4}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}},
 };
 enum { LARGE = sizeof large / sizeof *large };
 

@@ -4,30 +4,20 @@
  * vertical stride of 1 the elements of a kernel's column see the same lines, shifted: then a slab
  * has them once and there is one product for each.
  */
-#include "tensor/compute.h"
+#include "tensor/conv_plan.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-/* Elements of a slab, which shall stay in the L2 cache, and the fewest columns, whatever that
- * takes; the depth of a product from which lines are shared; blocks that rows are cut into for
- * threads; multiplications that are not worth a thread; slabs at work at once. */
-enum { SLAB = 1 << 16, LEAST_COLUMNS = 16, DEEP = 32, BLOCKS = 16, SERIAL = 1 << 18, SLOTS = 64 };
-
-/* How the work is cut, by shape alone. */
-typedef struct conv_plan {
-    int64_t taps; /* products for a slab: the kernel's height when lines are shared, or 1 */
-    int64_t rows; /* ins * kernel height / taps * kernel width */
-    int64_t part; /* rows of an item: all (Y), those of whole channels (X), any (W) */
-    int64_t lines, columns; /* of y that a slab is for, at most */
-    int64_t slab;           /* elements */
-} conv_plan;
+/* Multiplications that are not worth a thread; slabs at work at once. */
+enum { SERIAL = 1 << 18, SLOTS = 64 };
 
 typedef struct conv_job {
     const mni_conv_sizes *s;
-    conv_plan plan;
+    mni_conv_plan plan;
     mni_conv_role role;
-    char *x, *w, *y;  /* w: packed */
+    bool turned;      /* X as the Y of a kernel turned round */
+    char *x, *w, *y;  /* w: packed; of W, each of the sums */
     const char *bias; /* or NULL */
     char *slabs;      /* one for each thread */
     int slots;        /* of them */
@@ -39,57 +29,8 @@ typedef struct conv_block {
     int64_t n, g, plane, line, lines, column, columns;
     int64_t row, rows;
     int64_t stored; /* lines of the slab */
-    char *slab;
+    char *w, *slab;
 } conv_block;
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t volume(const int64_t *sizes)
-{
-    return sizes[0] * sizes[1] * sizes[2];
-}
-
-static int64_t extra_lines(const mni_conv_sizes *s, const conv_plan *p)
-{
-    return (p->taps - 1) * s->dilation[1];
-}
-
-static conv_plan make_plan(const mni_conv_sizes *s, mni_conv_role role)
-{
-    const bool shared =
-        s->stride[1] == 1 && s->dilation[1] <= s->out[1] && s->ins * s->kernel[2] >= DEEP;
-    conv_plan p = {.taps = shared ? s->kernel[1] : 1};
-    const int64_t channel = s->kernel[1] / p.taps * s->kernel[2]; /* rows of one */
-    p.rows = p.part = s->ins * channel;
-    if (role == MNI_CONV_X) {
-        const int64_t others = s->batch * s->groups;
-        p.part = divide_up(s->ins, divide_up(BLOCKS, others > 0 ? others : 1)) * channel;
-        p.part = least(p.part, divide_up(SLAB / LEAST_COLUMNS, channel) * channel);
-    } else if (role == MNI_CONV_W) {
-        const int64_t blocks = divide_up(BLOCKS, s->groups);
-        p.part = divide_up(p.rows, blocks);
-        if (p.part < DEEP) p.part = least(DEEP, p.rows);
-        p.part = least(p.part, SLAB / LEAST_COLUMNS);
-    }
-    p.columns = s->out[2];
-    p.lines = SLAB / p.part / p.columns - extra_lines(s, &p);
-    if (p.lines < 1) {
-        const int64_t fit = SLAB / p.part / (1 + extra_lines(s, &p));
-        p.lines = 1;
-        p.columns = least(p.columns, fit > LEAST_COLUMNS ? fit : LEAST_COLUMNS);
-    }
-    p.lines = least(p.lines, s->out[1]);
-    p.slab = p.part * (p.lines + extra_lines(s, &p)) * p.columns;
-    return p;
-}
 
 /* ---- between x and slabs ---- */
 
@@ -164,6 +105,24 @@ static void start(const conv_job *job, char *to, int64_t rows, int64_t n, int64_
     (job->s->dtype == MN_F32 ? start_float : start_double)(job, to, rows, n, step, first);
 }
 
+/* to [n, outs] <- y [outs, n], rows `plane` apart: eight rows at a time, which compilers turn into
+ * vectors. */
+#define ACROSS_FN(T)                                                                               \
+    static void across_##T(const char *y, char *to, int64_t outs, int64_t n, int64_t plane)        \
+    {                                                                                              \
+        const T *from = (const T *)(const void *)y;                                                \
+        T *at = (T *)(void *)to;                                                                   \
+        int64_t o = 0;                                                                             \
+        for (; o + 8 <= outs; o += 8)                                                              \
+            for (int64_t j = 0; j < n; j++)                                                        \
+                for (int i = 0; i < 8; i++) at[j * outs + o + i] = from[(o + i) * plane + j];      \
+        for (; o < outs; o++)                                                                      \
+            for (int64_t j = 0; j < n; j++) at[j * outs + o] = from[o * plane + j];                \
+    }
+
+ACROSS_FN(float)
+ACROSS_FN(double)
+
 /* ---- one slab ---- */
 
 /* The first element of y that a block has. */
@@ -184,8 +143,11 @@ static void multiply(const conv_job *job, const conv_block *b, char *y, int64_t 
     const int64_t size = (int64_t)mn_dtype_size(s->dtype), row = b->stored * b->columns;
     const int64_t n = b->lines * b->columns, plane = volume(s->out), rows = job->plan.rows;
     const bool add = job->role != MNI_CONV_X || job->plan.taps > 1;
+    const mni_matrix across = job->plan.across
+                                  ? (mni_matrix){b->slab + job->plan.slab * size, s->outs, 1}
+                                  : (mni_matrix){y, 1, plane};
     for (int64_t tap = 0; tap < job->plan.taps; tap++) {
-        char *w = job->w + ((k * job->plan.taps + tap) * s->groups + b->g) * s->outs * rows * size;
+        char *w = b->w + ((k * job->plan.taps + tap) * s->groups + b->g) * s->outs * rows * size;
         char *slab = b->slab + tap * s->dilation[1] * b->columns * size;
         if (job->role == MNI_CONV_Y)
             mni_gemm(NULL, s->dtype, s->outs, n, rows, (mni_matrix){w, rows, 1},
@@ -194,8 +156,8 @@ static void multiply(const conv_job *job, const conv_block *b, char *y, int64_t 
             mni_gemm(NULL, s->dtype, b->rows, n, s->outs, (mni_matrix){w + b->row * size, 1, rows},
                      (mni_matrix){y, plane, 1}, slab, row, NULL, add);
         else
-            mni_gemm(NULL, s->dtype, b->rows, s->outs, n, (mni_matrix){slab, row, 1},
-                     (mni_matrix){y, 1, plane}, w + b->row * s->outs * size, s->outs, NULL, add);
+            mni_gemm(NULL, s->dtype, b->rows, s->outs, n, (mni_matrix){slab, row, 1}, across,
+                     w + b->row * s->outs * size, s->outs, NULL, add);
     }
 }
 
@@ -206,6 +168,10 @@ static void run_block(const conv_job *job, conv_block *b)
     b->stored = b->lines + extra_lines(s, &job->plan);
     if (job->role == MNI_CONV_Y)
         start(job, y, s->outs, b->lines * b->columns, volume(s->out), b->g * s->outs);
+    if (job->plan.across)
+        (s->dtype == MN_F32 ? across_float : across_double)(
+            y, b->slab + job->plan.slab * (int64_t)mn_dtype_size(s->dtype), s->outs,
+            b->lines * b->columns, volume(s->out));
     for (int64_t k = 0; k < s->kernel[0]; k++) {
         const int64_t depth = b->plane * s->stride[0] + k * s->dilation[0] - s->padding[0];
         if (depth < 0 || depth >= s->in[0]) continue;
@@ -262,7 +228,7 @@ static void item_of_y(const conv_job *job, conv_block *b, int64_t item)
     run_blocks(job, b, item % blocks, item % blocks + 1);
 }
 
-/* Some channels of x in one sample; some rows of w from all samples. */
+/* Some channels of x in one sample; some rows of w from some samples. */
 static void item_of_x_or_w(const conv_job *job, conv_block *b, int64_t item)
 {
     const mni_conv_sizes *s = job->s;
@@ -271,15 +237,19 @@ static void item_of_x_or_w(const conv_job *job, conv_block *b, int64_t item)
     b->row = item % parts * job->plan.part;
     b->rows = least(job->plan.part, job->plan.rows - b->row);
     b->g = item / parts % s->groups;
-    b->n = item / parts / s->groups;
+    const int64_t k = item / parts / s->groups; /* which sample, or which sum */
     if (job->role == MNI_CONV_X) {
+        b->n = k;
         const int64_t channel = b->g * s->ins + b->row / height;
         const int64_t at = (b->n * s->groups * s->ins + channel) * volume_in;
         start(job, job->x + at * (int64_t)mn_dtype_size(s->dtype), b->rows / height, volume_in,
               volume_in, channel);
         run_blocks(job, b, 0, block_count(job));
     } else {
-        for (; b->n < s->batch; b->n++) run_blocks(job, b, 0, block_count(job));
+        b->w += k * weight_count(s) * (int64_t)mn_dtype_size(s->dtype);
+        const int64_t end = s->batch * (k + 1) / job->plan.sums;
+        for (b->n = s->batch * k / job->plan.sums; b->n < end; b->n++)
+            run_blocks(job, b, 0, block_count(job));
     }
 }
 
@@ -287,8 +257,9 @@ static void run_item(void *arg, int64_t item)
 {
     conv_job *job = arg;
     const int slot = take_slab(job);
-    conv_block b = {.slab =
-                        job->slabs + slot * job->plan.slab * (int64_t)mn_dtype_size(job->s->dtype)};
+    const int64_t room = job->plan.slab + job->plan.across;
+    conv_block b = {.w = job->w,
+                    .slab = job->slabs + slot * room * (int64_t)mn_dtype_size(job->s->dtype)};
     (job->role == MNI_CONV_Y ? item_of_y : item_of_x_or_w)(job, &b, item);
     atomic_store_explicit(&job->taken[slot], false, memory_order_release);
 }
@@ -307,21 +278,37 @@ static mn_tensor header(const mni_conv_sizes *s, const int64_t *shape, const int
 static void pack(mni_team *team, const conv_job *job, char *w)
 {
     const mni_conv_sizes *s = job->s;
-    const int64_t *k = s->kernel, taps = job->plan.taps, height = k[1] / taps;
-    const int64_t one = s->ins * volume(k); /* elements for one of outs */
+    const int64_t *k = s->kernel, taps = job->plan.taps, height = k[1] / taps, size = volume(k);
+    const int64_t one = (job->turned ? s->outs : s->ins) * size; /* elements for one of w's outs */
+    const int64_t of_in = job->turned ? one : size, of_out = job->turned ? size : one;
+    const int64_t group = (job->turned ? s->ins : s->outs) * one, step = job->turned ? -1 : 1;
     mn_tensor plain, packed;
     if (job->role == MNI_CONV_W) {
         const int64_t shape[] = {k[0], taps, s->groups, s->ins, height, k[2], s->outs};
-        plain = header(s, shape,
-                       (int64_t[]){k[1] * k[2], k[2], s->outs * one, volume(k), k[2], 1, one}, w);
+        const int64_t strides[] = {k[1] * k[2], k[2], group, of_in, k[2], 1, of_out};
+        plain = header(s, shape, strides, w);
         packed = header(s, shape, NULL, job->w);
         mni_copy(team, &packed, &plain);
     } else {
         const int64_t shape[] = {k[0], taps, s->groups, s->outs, s->ins, height, k[2]};
-        plain = header(s, shape,
-                       (int64_t[]){k[1] * k[2], k[2], s->outs * one, one, volume(k), k[2], 1}, w);
+        const int64_t strides[] = {step * k[1] * k[2], step * k[2], group, of_out, of_in,
+                                   step * k[2],        step};
+        if (job->turned) w += (size - 1) * (int64_t)mn_dtype_size(s->dtype);
+        plain = header(s, shape, strides, w);
         packed = header(s, shape, NULL, job->w);
         mni_copy(team, &plain, &packed);
+    }
+}
+
+/* The first of the sums += the others. */
+static void add_sums(mni_team *team, const conv_job *job)
+{
+    const int64_t weights = weight_count(job->s), size = (int64_t)mn_dtype_size(job->s->dtype);
+    const int64_t shape[] = {1, 1, 1, 1, 1, 1, weights};
+    mn_tensor first = header(job->s, shape, NULL, job->w);
+    for (int64_t i = 1; i < job->plan.sums; i++) {
+        const mn_tensor next = header(job->s, shape, NULL, job->w + i * weights * size);
+        mni_map2(team, mni_kernels()->add, &first, &next, &first, NULL);
     }
 }
 
@@ -330,38 +317,53 @@ static int slots_for(const mni_team *team)
     return (int)least(mni_team_size(team), SLOTS);
 }
 
-static int64_t weight_count(const mni_conv_sizes *s)
+static int64_t scratch_for(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
 {
-    return s->groups * s->outs * s->ins * volume(s->kernel);
+    const mni_conv_plan p = mni_conv_plan_for(s, role);
+    return p.sums * weight_count(s) + slots_for(team) * (p.slab + p.across);
 }
 
 int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
 {
-    return weight_count(s) + slots_for(team) * make_plan(s, role).slab;
+    mni_conv_sizes t;
+    return mni_conv_turn(s, role, &t) ? scratch_for(team, &t, MNI_CONV_Y)
+                                      : scratch_for(team, s, role);
+}
+
+static void run(mni_team *team, conv_job *job, char *w, void *scratch)
+{
+    const mni_conv_sizes *s = job->s;
+    job->plan = mni_conv_plan_for(s, job->role);
+    job->w = scratch;
+    const int64_t size = (int64_t)mn_dtype_size(s->dtype), weights = weight_count(s);
+    const int64_t parts = divide_up(job->plan.rows, job->plan.part);
+    int64_t items = s->groups * parts * job->plan.sums;
+    job->slabs = job->w + job->plan.sums * weights * size;
+    job->slots = slots_for(team);
+    if (job->role == MNI_CONV_X) items *= s->batch;
+    if (job->role == MNI_CONV_Y) items = s->batch * s->groups * block_count(job);
+    if (job->role == MNI_CONV_W)
+        memset(scratch, 0, (size_t)(job->plan.sums * weights * size));
+    else
+        pack(team, job, w);
+    if (s->batch * volume(s->out) * weights <= SERIAL) team = NULL;
+    mni_team_run(team, items, run_item, job);
+    if (job->role == MNI_CONV_W) {
+        add_sums(team, job);
+        pack(team, job, w);
+    }
 }
 
 void mni_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
               const mn_tensor *const of[3], const mn_tensor *bias, void *scratch)
 {
-    const int64_t size = (int64_t)mn_dtype_size(s->dtype), weights = weight_count(s);
-    conv_job job = {.s = s,
-                    .plan = make_plan(s, role),
-                    .role = role,
-                    .x = of[MNI_CONV_X]->data,
-                    .w = scratch,
-                    .y = of[MNI_CONV_Y]->data,
-                    .bias = bias ? bias->data : NULL,
-                    .slabs = (char *)scratch + weights * size,
-                    .slots = slots_for(team)};
-    const int64_t parts = divide_up(job.plan.rows, job.plan.part);
-    int64_t items = s->groups * parts;
-    if (role == MNI_CONV_X) items *= s->batch;
-    if (role == MNI_CONV_Y) items = s->batch * s->groups * block_count(&job);
-    if (role == MNI_CONV_W)
-        memset(scratch, 0, (size_t)(weights * size));
-    else
-        pack(team, &job, of[MNI_CONV_W]->data);
-    if (s->batch * volume(s->out) * weights <= SERIAL) team = NULL;
-    mni_team_run(team, items, run_item, &job);
-    if (role == MNI_CONV_W) pack(team, &job, of[MNI_CONV_W]->data);
+    mni_conv_sizes t;
+    const bool turned = mni_conv_turn(s, role, &t);
+    conv_job job = {.s = turned ? &t : s,
+                    .role = turned ? MNI_CONV_Y : role,
+                    .turned = turned,
+                    .x = of[turned ? MNI_CONV_Y : MNI_CONV_X]->data,
+                    .y = of[turned ? MNI_CONV_X : MNI_CONV_Y]->data,
+                    .bias = bias ? bias->data : NULL};
+    run(team, &job, of[MNI_CONV_W]->data, scratch);
 }

@@ -223,7 +223,8 @@ static void FN(blocked)(const mni_product *p)
             if (p->m == 1 && p->sb[1] == 1 && left >= WIDE * FN(LANES)) vectors = WIDE;
             const int64_t width = vectors * FN(LANES);
             n = left < width ? left : width;
-            if (vectors != WIDE && (p->sb[1] != 1 || n < width || p->m > 4 * ROWS)) {
+            if (vectors != WIDE &&
+                (p->sb[1] != 1 || n < width || (p->m > 4 * ROWS && br != width))) {
                 FN(pack)(k, n, b, br, p->sb[1], packed, width);
                 b = packed;
                 br = width;
