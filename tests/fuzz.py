@@ -445,6 +445,14 @@ def pad(c):
     return [x], (mode, c.number() if mode == 0 else 0.0, *pads)
 
 
+def glu(c):
+    x = c.float(dims=1)
+    d = c.dim(x)
+    if c.size(x, d) % 2:
+        raise Impossible
+    return [x], (d,)
+
+
 def lines(c, pick=Chooser.float):
     """[N, C, L] or [C, L], with elements."""
     x = pick(c, dims=2)
@@ -621,7 +629,16 @@ OPS = {
     "adaptive_avg_pool1d": lambda c: ([lines(c)], (c.int(1, 5),)),
     "adaptive_max_pool1d": lambda c: ([lines(c, Chooser.distinct)], (c.int(1, 5),)),
     "relu": plain(), "leaky_relu": with_number(0.0, 1.0),
-    "softmax": along(), "log_softmax": along(),
+    **{name: lambda c: ([c.float()], (c.number(), c.number())) for name in ("threshold", "threshold_")},
+    **{name: lambda c: ([c.float()], (c.number(-2, 0), c.number(0, 2))) for name in ("hardtanh", "hardtanh_")},
+    "hardshrink": with_number(0.0, 1.0), "softshrink": with_number(0.0, 1.0), "elu": with_number(),
+    "elu_": with_number(0.0, 2.0),
+    # PyTorch rounds alpha to f32 for the gradient
+    **{name: lambda c: ([c.float()], (c.random.choice([0.5, 0.75, 1.5, 2.0]),)) for name in ("celu", "celu_")},
+    **{name: plain() for name in ("relu6", "relu6_", "hardsigmoid", "hardsigmoid_", "hardswish", "hardswish_", "selu",
+                                  "selu_", "silu", "silu_", "mish", "mish_", "gelu", "gelu_tanh", "softsign",
+                                  "tanhshrink")},
+    "glu": glu, "softmax": along(), "softmin": along(), "log_softmax": along(),
     "mse_loss": lambda c: ((lambda x: ([x, c.like(x)], (c.int(0, 2),)))(c.float())),
 }
 

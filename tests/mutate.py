@@ -56,7 +56,8 @@ CALLS = [
     ("mn_cosh(", "mn_sinh("), ("mn_sigmoid(", "mn_tanh("), ("square_plus(", None),
     ("one_minus_square(", None), ("mn_masked_fill(", None), ("mn_log(", None), ("mn_pow(", "mn_mul("),
     ("mn_eq(", "mn_ne("), ("mn_ne(", "mn_eq("), ("mn_lt(", "mn_gt("), ("mn_gt(", "mn_lt("),
-    ("mn_eq_scalar(", "mn_ne_scalar("), ("mn_ge_scalar(", "mn_le_scalar("),
+    ("mn_eq_scalar(", "mn_ne_scalar("), ("mn_ge_scalar(", "mn_le_scalar("), ("mn_le_scalar(", "mn_ge_scalar("),
+    ("mn_gt_scalar(", "mn_lt_scalar("), ("mn_erf(", "mn_tanh("), ("mn_tanh(", None), ("mn_softplus(", None),
     ("mn_logical_and(", "mn_logical_or("), ("mn_trunc(", "mn_floor("),
     ("mn_floor_divide(", "mn_div("), ("mn_rsub_scalar(", "mn_sub_scalar("),
 ]
@@ -64,7 +65,10 @@ CALLS = [
 TOKENS = [
     ("->mul,", "->add,"), ("->add,", "->sub,"), ("->exp,", "->neg,"), ("->neg,", "->exp,"),
     ("->sigmoid_backward", "->tanh_backward"), ("->tanh_backward", "->sigmoid_backward"),
-    ("->relu_backward", "->mul"), ("->leaky_relu_backward", "->mul"),
+    ("a->gradient", "mni_kernels()->mul"), ("a->from_y", "!a->from_y"),
+    ("a->p[0]", "a->p[1]"), ("a->p[1]", "a->p[0]"), ("a->p[2]", "(a->p[2] * 2)"),
+    (", 0.5)", ", 0.25)"), (", -0.5)", ", 0.5)"), (", -3)", ", 0)"), (", 3)", ", 2)"),
+    ("0.044715", "0.1"), ("root_half)", "1)"), ("density_at_0)", "1)"), ("3 * a", "a"), (", b)", ", 1)"),
     ("->prelu_factor", "->prelu"), ("->prelu_slope_backward", "->mul"),
     (", accumulate)", ", !accumulate)"), (", accumulate)", ", false)"),
     (" -= 1;", " += 1;"), (" -= 1;", " -= 0;"), ("scale /=", "scale *="),
@@ -77,8 +81,7 @@ TOKENS = [
     ("== MN_REDUCE_MEAN", "!= MN_REDUCE_MEAN"), ("== MN_REDUCE_NONE", "!= MN_REDUCE_NONE"),
     ("!= MN_REDUCE_NONE", "== MN_REDUCE_NONE"), ("mn_saved(n, 0)", "mn_saved(n, 1)"),
     ("mn_saved(n, 1)", "mn_saved(n, 0)"), ("{true, false}", "{false, true}"),
-    ("!d->recompute", "d->recompute"), ("r->leaky ?", "!r->leaky ?"),
-    ("&r->slope", "&(double){0.5}"), ("a->skip", "-1"), ("r->all &&", "false &&"),
+    ("!d->recompute", "d->recompute"), ("a->skip", "-1"), ("r->all &&", "false &&"),
 ]
 
 

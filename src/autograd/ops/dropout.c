@@ -105,7 +105,7 @@ mn_tensor *mn_alpha_dropout(mn_tape *t, mn_tensor *x, double p, bool training, m
     if (!begin(t, &alpha_dropout_op, x, p, training, rng)) return NULL;
     if (!training || p == 0) return as_it_is(t, &alpha_dropout_op, x);
     if (p == 1) return drop(t, &alpha_dropout_op, x, x->ndim, plain(p), rng);
-    const double alpha = 1.0507009873554804934193349852946 * 1.6732632423543772848170429916717;
+    const double alpha = MNI_SELU_LIMIT;
     const double a = 1 / sqrt((alpha * alpha * p + 1) * (1 - p));
     const rule r = {p, a, alpha, -alpha * a * (1 - p)};
     return drop(t, &alpha_dropout_op, x, x->ndim, r, rng);

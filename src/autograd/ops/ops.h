@@ -103,6 +103,31 @@ mn_tensor *mni_ternary(mn_tape *t, const mn_op *op, const mni_ternary_fn *kernel
 mn_tensor *mni_scalar(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, mn_tensor *x,
                       double s, bool first, mn_node **n);
 
+/* ---- activations: a kernel for the value, another for the gradient ---- */
+
+/* y = value(x, p); gx = gradient(gy, x, p). */
+typedef struct mni_activation {
+    const mni_unary_fn *value;
+    const mni_binary_fn *gradient;
+    double p[3];
+    bool from_y;      /* the gradient takes y instead of x, and y is what is saved */
+    const char *sign; /* what p[0] is called, if it must not be negative in place; else NULL */
+} mni_activation;
+
+mn_tensor *mni_activate(mn_tape *t, const mn_op *op, mn_tensor *x, mni_activation a);
+
+/* An op and the same in place, an array of two. */
+#define MNI_OPS(title, ...)                                                                        \
+    {                                                                                              \
+        {.name = title, __VA_ARGS__},                                                              \
+        {                                                                                          \
+            .name = title "_", .flags = MNI_IN_PLACE, __VA_ARGS__                                  \
+        }                                                                                          \
+    }
+
+#define MNI_SELU_SCALE 1.0507009873554804934193349852946
+#define MNI_SELU_LIMIT (MNI_SELU_SCALE * 1.6732632423543772848170429916717) /* -y at -infinity */
+
 /* ---- linear maps along one dimension ---- */
 
 typedef enum mni_along_kind {

@@ -67,3 +67,11 @@ mn_tensor *mn_log_softmax(mn_tape *t, mn_tensor *x, int dim)
 {
     return forward(t, &log_softmax_op, x, dim, true);
 }
+
+mn_tensor *mn_softmin(mn_tape *t, mn_tensor *x, int dim)
+{
+    static const mn_op op = {.name = "softmin"};
+    if (!mni_begin(t, &op, &x, 1) || !mni_require_float(t, x) || !mni_require_dim(t, x, &dim))
+        return NULL;
+    return mn_softmax(t, mn_neg(t, x), dim);
+}

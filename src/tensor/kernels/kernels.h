@@ -13,7 +13,7 @@
 
 enum { MNI_DTYPES = 5 };
 
-/* n elements of y = f(x), y = f(a, b) and y = f(a, b, c). p: up to two numbers of the op, NULL for
+/* n elements of y = f(x), y = f(a, b) and y = f(a, b, c). p: up to three numbers of the op, NULL for
  * none. y may be an operand. */
 typedef void (*mni_unary_fn)(int64_t n, const void *x, int64_t sx, void *y, int64_t sy,
                              const double *p);

@@ -5,47 +5,8 @@
  */
 #include "tensor/kernels/isa.h"
 
+#include "tensor/kernels/functions.h"
 #include <string.h>
-#include <tgmath.h>
-
-/* ---- e^x ---- */
-
-/* f32 in a form that compilers vectorise: x = n ln 2 + r, e^x = 2^n e^r, with the polynomial for
- * e^r of S. Moshier's Cephes library (within 2 units in the last place). Adding 1.5 * 2^23 rounds
- * to an integer, which then is in the low bits; 2^n is applied in two halves, so that results may
- * be denormal. */
-static inline float exp_f32(float x)
-{
-    const float magic = 0x1.8p23f;
-    union {
-        float f;
-        uint32_t bits;
-    } n, half, rest;
-    x = x > 89 ? 89 : x;
-    x = x < -104 ? -104 : x;
-    n.f = x * 0x1.715476p0f + magic;
-    const float whole = n.f - magic;
-    const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-    float y = 1.9875691500e-4f;
-    y = y * r + 1.3981999507e-3f;
-    y = y * r + 8.3334519073e-3f;
-    y = y * r + 4.1665795894e-2f;
-    y = y * r + 1.6666665459e-1f;
-    y = y * r + 5.0000001201e-1f;
-    y = y * r * r + r + 1;
-    const uint32_t power = n.bits - 0x4B400000u + 512; /* above 0, so that halving rounds down */
-    half.bits = (power / 2 - 256 + 127) << 23;
-    rest.bits = (power - power / 2 - 256 + 127) << 23;
-    return y * half.f * rest.f;
-}
-
-static inline double exp_f64(double x)
-{
-    return (exp)(x);
-}
-
-#undef exp
-#define exp(x) _Generic((x), float : exp_f32, double : exp_f64)(x)
 
 /* ---- pointwise ---- */
 

@@ -1,0 +1,196 @@
+/*
+ * tensor/kernels/functions.h: functions for the lines of pointwise.def, for f32 in forms that compilers
+ * vectorise: exp, expm1 and tanh in the place of <tgmath.h>'s, the normal distribution, and the slopes of
+ * activations.
+ */
+#ifndef MNI_FUNCTIONS_H
+#define MNI_FUNCTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <tgmath.h>
+
+#define OF_TYPE(name, x) _Generic((x), float : name##_f32, double : name##_f64)
+
+/* c ? a : b, with both evaluated: a choice that reads one of numbers[] only at times is not vectorised. */
+static inline float pick_f32(bool c, float a, float b)
+{
+    return c ? a : b;
+}
+
+static inline double pick_f64(bool c, double a, double b)
+{
+    return c ? a : b;
+}
+
+#define pick(c, a, b) OF_TYPE(pick, b)(c, a, b)
+
+/* ---- e^x and tanh x ---- */
+
+/* x = n ln 2 + r, e^x = 2^n e^r, with the polynomial for e^r of S. Moshier's Cephes library (within 2
+ * units in the last place). Adding 1.5 * 2^23 rounds to an integer, which then is in the low bits. */
+typedef union float_bits {
+    float f;
+    uint32_t bits;
+} float_bits;
+
+static const float exp_magic = 0x1.8p23f;
+static const uint32_t exp_magic_bits = 0x4B400000u;
+
+/* e^r - 1; *n <- n + magic. */
+static inline float exp_rest(float x, float_bits *n)
+{
+    n->f = x * 0x1.715476p0f + exp_magic;
+    const float whole = n->f - exp_magic;
+    const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    float y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    return y * r * r + r;
+}
+
+/* x 2^n in two halves, so that results may be denormal. */
+static inline float times_power(float x, float_bits n)
+{
+    float_bits half, rest;
+    const uint32_t power = n.bits - exp_magic_bits + 512; /* above 0, so that halving rounds down */
+    half.bits = (power / 2 - 256 + 127) << 23;
+    rest.bits = (power - power / 2 - 256 + 127) << 23;
+    return x * half.f * rest.f;
+}
+
+static inline float exp_f32(float x)
+{
+    float_bits n;
+    x = x > 89 ? 89 : x;
+    x = x < -104 ? -104 : x;
+    const float y = exp_rest(x, &n);
+    return times_power(y + 1, n);
+}
+
+/* 2^n (e^r - 1 + (1 - 2^-n)). */
+static inline float expm1_f32(float x)
+{
+    float_bits n, inverse;
+    x = x > 89 ? 89 : x;
+    x = x < -25 ? -25 : x;
+    const float y = exp_rest(x, &n);
+    const int32_t power = (int32_t)(n.bits - exp_magic_bits);
+    inverse.bits = (uint32_t)(power < 127 ? 127 - power : 0) << 23;
+    return times_power(y + (1 - inverse.f), n);
+}
+
+/* From t = e^(-2|x|) - 1. */
+static inline float tanh_f32(float x)
+{
+    const float t = expm1_f32(-2 * fabs(x));
+    return copysign(-t / (2 + t), x);
+}
+
+static inline double exp_f64(double x)
+{
+    return (exp)(x);
+}
+
+static inline double expm1_f64(double x)
+{
+    return (expm1)(x);
+}
+
+static inline double tanh_f64(double x)
+{
+    return (tanh)(x);
+}
+
+#undef exp
+#undef expm1
+#undef tanh
+#define exp(x) OF_TYPE(exp, x)(x)
+#define expm1(x) OF_TYPE(expm1, x)(x)
+#define tanh(x) OF_TYPE(tanh, x)(x)
+
+/* ---- the normal distribution ---- */
+
+/* The part of N(0, 1) below x. With z = |x| and t = 1 / (1 + 0.27 z) the part above z is
+ * e^(-z^2/2) t P(t); P was fitted over 0 <= z <= 14.5 (relative error 2.4e-8). */
+static inline float normal_f32(float x)
+{
+    const float t = 1 / (1 + 0.27f * fabs(x));
+    float p = 2.896110390e-2f;
+    p = p * t - 1.264858745e-1f;
+    p = p * t + 1.697861795e-1f;
+    p = p * t - 6.921078202e-2f;
+    p = p * t + 1.078256362e-1f;
+    p = p * t + 7.204960960e-2f;
+    p = p * t + 1.018106083e-1f;
+    p = p * t + 1.075428741e-1f;
+    p = p * t + 1.077206567e-1f;
+    const float above = p * t * exp_f32(-0.5f * x * x);
+    return x > 0 ? 1 - above : above;
+}
+
+static inline double normal_f64(double x)
+{
+    return 0.5 * erfc(-0.70710678118654752440 * x);
+}
+
+#define normal(x) OF_TYPE(normal, x)(x)
+
+/* ---- activations ---- */
+
+#define SQRT_8_OVER_PI 1.59576912160573071176
+#define ONE_OVER_SQRT_2_PI 0.39894228040143267794
+
+/* Of mish only e^x is needed: with n = e^x (e^x + 2), tanh(ln(1 + e^x)) = n / (n + 2), which is 1 from
+ * x = 20 on. */
+#define SLOPES(T, id)                                                                              \
+    static inline T silu_slope_##id(T x)                                                           \
+    {                                                                                              \
+        const T s = 1 / (1 + exp(-x));                                                             \
+        return s * (1 + x * (1 - s));                                                              \
+    }                                                                                              \
+                                                                                                   \
+    static inline T gelu_slope_##id(T x)                                                           \
+    {                                                                                              \
+        return normal(x) + x * ((T)ONE_OVER_SQRT_2_PI * exp((T)-0.5 * x * x));                     \
+    }                                                                                              \
+                                                                                                   \
+    /* e^(-2u) of the u that gelu_tanh takes the hyperbolic tangent of */                          \
+    static inline T gelu_power_##id(T x)                                                           \
+    {                                                                                              \
+        return exp((T)-SQRT_8_OVER_PI * x * (1 + (T)0.044715 * x * x));                            \
+    }                                                                                              \
+                                                                                                   \
+    static inline T gelu_tanh_slope_##id(T x)                                                      \
+    {                                                                                              \
+        const T s = 1 / (1 + gelu_power_##id(x));                                                  \
+        const T slope = (T)SQRT_8_OVER_PI * (1 + (T)(3 * 0.044715) * x * x);                       \
+        return s + x * s * (1 - s) * slope;                                                        \
+    }                                                                                              \
+                                                                                                   \
+    static inline T mish_factor_##id(T x)                                                          \
+    {                                                                                              \
+        const T e = exp(x > 20 ? 20 : x), n = e * (e + 2);                                         \
+        return n / (n + 2);                                                                        \
+    }                                                                                              \
+                                                                                                   \
+    static inline T mish_slope_##id(T x)                                                           \
+    {                                                                                              \
+        const T e = exp(x > 20 ? 20 : x), w = mish_factor_##id(x);                                 \
+        return w + x * (e / (1 + e)) * (1 - w * w);                                                \
+    }
+
+SLOPES(float, f32)
+SLOPES(double, f64)
+
+#define silu_slope(x) OF_TYPE(silu_slope, x)(x)
+#define gelu_slope(x) OF_TYPE(gelu_slope, x)(x)
+#define gelu_power(x) OF_TYPE(gelu_power, x)(x)
+#define gelu_tanh_slope(x) OF_TYPE(gelu_tanh_slope, x)(x)
+#define mish_factor(x) OF_TYPE(mish_factor, x)(x)
+#define mish_slope(x) OF_TYPE(mish_slope, x)(x)
+
+#endif
