@@ -1,8 +1,9 @@
 /*
  * minnow/nn.h: modules: layers with parameters, put together into trees that follow train and eval.
  *
- * A constructor mn_nn_<noun> gives a module that is yours, in training mode, with parameters in f32 that
- * have no values yet (mn_module_init draws them), or NULL with the reason in mn_last_message().
+ * A constructor, such as mn_nn_linear, gives a module that is yours, in training mode, with parameters
+ * in f32 that have no values yet (mn_module_init draws them), or NULL with the reason in
+ * mn_last_message().
  * Names, order of arguments, defaults, first values and the names of parameters are PyTorch's;
  * options stand in a struct, NULL for all defaults. How a module is used is in minnow/nn/module.h.
  */

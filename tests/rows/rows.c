@@ -93,7 +93,7 @@ static void run_module(const op_row *r, call *c)
     mn_tensor *x[FIXTURE_INPUTS];
     mn_named_tensor named[FIXTURE_INPUTS];
     int n_x = 0, n_named = 0, n_out = 0;
-    const bool inplace = c->f->prints && strstr(c->f->prints, "inplace=True");
+    const bool inplace = r->inplace && c->arg[c->n_args - 1] != 0;
     mn_module *m = row_module(r, c);
     for (int i = 0; i < c->n_in; i++) {
         const fixture_tensor *in = &c->f->in[i];

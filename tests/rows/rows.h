@@ -40,6 +40,7 @@ typedef struct op_row {
     /* Of mn_nn_<name without "nn_">: makes the module. Inputs without a name go into it, those with
      * one are its parameters and buffers. */
     mn_module *(*module)(const call *);
+    bool inplace;         /* the module's last argument says whether it overwrites its input */
     const char *no_cases; /* why it has none */
     /* A program of many ops: finite differences say too little. */
     bool program;
