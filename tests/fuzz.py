@@ -561,6 +561,22 @@ def embedding(c):
     return [index, w], ()
 
 
+def attention(c):
+    """Query (not empty: torch then gives its shape, whatever the key's), key, value, and a mask or what is added."""
+    q = c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 2 and y.numel())
+    batch = c.of(q).shape[:-2]
+
+    def matrices(dim, size):
+        return c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 2 and y.shape[dim] == size
+                     and c.broadcasts(batch, y.shape[:-2]))
+    k = matrices(-1, c.size(q, -1))
+    v = matrices(-2, c.size(k, -2))
+    shape = (*torch.broadcast_shapes(batch, c.of(k).shape[:-2]), c.size(q, -2), c.size(k, -2))
+    mask = c.any(lambda y: y.dtype in (torch.bool, c.p.dtype) and c.broadcasts(shape, y.shape) and 2 <= y.dim() <= len(shape)
+                 and all(n in (1, m) for m, n in zip(reversed(shape), reversed(y.shape))))
+    return [q, k, v, mask], ()
+
+
 # op -> how it is used: Chooser -> (tensors, arguments)
 OPS = {
     "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
@@ -639,6 +655,7 @@ OPS = {
                                   "selu_", "silu", "silu_", "mish", "mish_", "gelu", "gelu_tanh", "softsign",
                                   "tanhshrink")},
     "glu": glu, "softmax": along(), "softmin": along(), "log_softmax": along(),
+    "scaled_dot_product_attention": attention,
     "mse_loss": lambda c: ((lambda x: ([x, c.like(x)], (c.int(0, 2),)))(c.float())),
 }
 

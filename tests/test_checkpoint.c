@@ -451,7 +451,7 @@ static mn_tensor *run_op(mn_tape *tape, mn_tensor *const *in, int n, void *user)
 {
     const one_op *o = user;
     mn_tensor *own[FIXTURE_INPUTS];
-    for (int i = 0; i < n; i++) own[i] = mn_clone(tape, in[i]);
+    for (int i = 0; i < n; i++) own[i] = in[i] == MN_NONE ? MN_NONE : mn_clone(tape, in[i]);
     call c = row_call(o->f, tape, own);
     row_run(o->row, &c);
     return mn_clone(tape, c.out[o->k]);

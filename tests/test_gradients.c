@@ -106,6 +106,8 @@ static trial trial_make(const op_row *r, const fixture_case *f, arrangement a, m
         if (f->in[i].grad) {
             c.number[c.n] = i;
             c.leaves[c.n++] = make_leaf(&f->in[i], a, dtype, (uint64_t)i);
+        } else if (f->in[i].absent) {
+            c.constant[i] = MN_NONE;
         } else {
             mn_tensor *x = fixture_input(f, i);
             mn_tape *t = mn_tape_new(NULL);

@@ -77,7 +77,7 @@ static void check_absent(const op_row *r, const fixture_case *f)
         mn_tape_clear_error(t);
 
         mn_scope scope = mn_scope_begin(t, MN_GRAD_INHERIT);
-        c.in[i] = mn_clone(t, c.own[i]);
+        c.in[i] = mn_clone(t, c.own[c.own[i] == MN_NONE ? 0 : i]);
         mn_scope_end(t, scope, NULL, 0);
         k = run(r, &c);
         assert_nothing(&c, &k, "for a freed input");

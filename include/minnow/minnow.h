@@ -18,6 +18,7 @@
  *     minnow/ops/pool.h          pooling, images in other sizes
  *     minnow/ops/norm.h          normalisation
  *     minnow/ops/activation.h    activations and dropout
+ *     minnow/ops/attention.h     attention
  *     minnow/ops/loss.h          losses
  *   minnow/nn.h                what all layers share; the layers themselves:
  *     minnow/nn/module.h         using modules, looking into them, writing one

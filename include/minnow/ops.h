@@ -16,6 +16,7 @@
 #define MINNOW_OPS_H
 
 #include <minnow/ops/activation.h>
+#include <minnow/ops/attention.h>
 #include <minnow/ops/conv.h>
 #include <minnow/ops/create.h>
 #include <minnow/ops/index.h>

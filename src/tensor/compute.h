@@ -188,6 +188,37 @@ void mni_normalize(mni_team *team, mn_dtype dtype, const mni_normalization *p);
 void mni_normalize_sums(mni_team *team, mn_dtype dtype, const mni_normalization *p);
 void mni_normalize_backward(mni_team *team, mn_dtype dtype, const mni_normalization *p);
 
+/* ---- attention ---- */
+
+/* Matrices [..., L, E] of any strides, one for each head; columns of y are adjacent. What is optional
+ * is NULL.
+ *     p = softmax of scale q k^T, with mask;  y = (p drop) v
+ * mask: of q's type, added, or bool, where false is -infinity; rows that are -infinity throughout give
+ * zeros. causal: row i has no columns j > i. */
+typedef struct mni_attention {
+    const mn_tensor *q, *k, *v; /* [..., L, E], [..., S, E], [..., S, Ev] */
+    const mn_tensor *mask;      /* [..., L, S] or NULL */
+    const mn_tensor *drop;      /* [..., L, S], contiguous, or NULL: multipliers */
+    mn_tensor *p;               /* [..., L, S], contiguous */
+    mn_tensor *y;               /* [..., L, Ev] */
+    double scale;
+    bool causal;
+    void *scratch; /* mni_attention_scratch elements; forward only with drop */
+} mni_attention;
+
+/* The gradients of y, q, k, v and mask (contiguous). All but y's may be NULL. */
+typedef struct mni_attention_gradients {
+    const mn_tensor *y;
+    mn_tensor *q, *k, *v, *mask;
+} mni_attention_gradients;
+
+int64_t mni_attention_scratch(mni_team *team, const mni_attention *a);
+
+/* Fills p and y; those gradients, from p. */
+void mni_attention_forward(mni_team *team, const mni_attention *a);
+void mni_attention_backward(mni_team *team, const mni_attention *a,
+                            const mni_attention_gradients *g);
+
 /* ---- convolution ---- */
 
 /* The sizes of a convolution over three dimensions, [0] the outermost (fewer: sizes of 1 in front):
