@@ -67,8 +67,8 @@ score evaluate(mn_module *net, mn_loader *batches, mn_tape *t, review *r)
     for (mn_batch b; mn_loader_next(batches, t, &b); mn_tape_reset(t)) {
         mn_scope scope = mn_scope_begin(t, MN_NO_GRAD);
         mn_tensor *logits = mn_module_forward(net, t, b.input);
-        mn_tensor *losses =
-            mn_cross_entropy(t, logits, b.target, &(mn_loss_opts){.reduction = MN_REDUCE_NONE});
+        mn_tensor *losses = mn_cross_entropy(t, logits, b.target,
+                                             &(mn_cross_entropy_opts){.reduction = MN_REDUCE_NONE});
         mn_tensor *predicted = NULL;
         mn_tensor *confidence = mn_max_dim(t, mn_softmax(t, logits, 1), 1, false, &predicted);
         if (losses && confidence) count(&s, r, &b, losses, confidence, predicted);

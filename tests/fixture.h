@@ -40,7 +40,7 @@ typedef struct fixture_args {
 /* One op of a program. Its inputs are tensors of the program: first its own inputs, then the outputs
  * of each step. */
 typedef struct fixture_step {
-    char op[32];
+    char op[40];
     int n_in, n_out;
     int in[FIXTURE_INPUTS];
     fixture_args args;
@@ -53,7 +53,7 @@ typedef struct fixture_init {
 } fixture_init;
 
 typedef struct fixture_case {
-    char op[32];    /* "add" */
+    char op[40];    /* "add" */
     char path[128]; /* "add.row.f32": the beginning of its streams' names */
     mn_dtype dtype;
     int n_in, n_out;
