@@ -561,6 +561,20 @@ def embedding(c):
     return [index, w], ()
 
 
+def embedding_bag(c):
+    (index, w), _ = embedding(c)
+    if c.of(index).dim() != 2 or not c.of(index).numel():
+        raise Impossible
+    return [index, w], ()
+
+
+def bilinear(c):
+    x = c.float(dims=1)
+    y = c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 1 and y.shape[:-1] == c.of(x).shape[:-1])
+    w = c.any(lambda w: w.dtype == c.p.dtype and w.dim() == 3 and w.shape[1:] == (c.size(x, -1), c.size(y, -1)))
+    return [x, y, w], ()
+
+
 def attention(c):
     """Query (not empty: torch then gives its shape, whatever the key's), key, value, and a mask or what is added."""
     q = c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 2 and y.numel())
@@ -609,7 +623,7 @@ OPS = {
     "softplus": lambda c: ([c.float()], (c.number(0.5, 2.0), 20.0)),
     "floor": plain(), "ceil": plain(), "round": plain(), "trunc": plain(),
     "isnan": plain(), "isinf": plain(), "isfinite": plain(),
-    "matmul": matmul, "linear": linear, "addmm": addmm, "einsum": einsum, "outer": vectors,
+    "matmul": matmul, "linear": linear, "addmm": addmm, "bilinear": bilinear, "einsum": einsum, "outer": vectors,
     "dot": lambda c: ((lambda x: ([x, c.like(x)], ()))(c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 1))),
     "tril": triangle, "triu": triangle, "diagonal": diagonal,
     "trace": lambda c: ([c.any(lambda y: y.dtype == c.p.dtype and y.dim() == 2)], ()),
@@ -628,7 +642,7 @@ OPS = {
     "argmax_dim": along_kept(Chooser.distinct), "argmin_dim": along_kept(Chooser.distinct),
     "sort": along_kept(Chooser.distinct), "argsort": along_kept(Chooser.distinct), "topk": topk,
     "index_select": at_vector, "gather": at_each, "take_along_dim": at_stretched, "masked_select": masked,
-    "nonzero": lambda c: ([c.float(away=0.1)], ()), "embedding": embedding,
+    "nonzero": lambda c: ([c.float(away=0.1)], ()), "embedding": embedding, "embedding_bag": embedding_bag,
     "scatter_scalar": lambda c: (lambda x, a: (x, (*a, c.number())))(*at_each(c)),
     "scatter": at_each_from, "scatter_add": at_each_from, "index_add": at_vector_from,
     "reshape": reshape, "flatten": flatten, "transpose": transpose, "permute": permute, "expand": expand,

@@ -39,15 +39,50 @@ MN_API mn_tensor *mn_masked_select(mn_tape *t, mn_tensor *x, mn_tensor *mask);
  * [n, dimensions of x] i64. */
 MN_API mn_tensor *mn_nonzero(mn_tape *t, mn_tensor *x);
 
-/* The row of an embedding that stands for "nothing" and is not learned. */
+/* ---- embeddings ---- */
+
+/* How rows are looked up. max_norm: a row whose norm is larger becomes row max_norm/(norm + 1e-7)
+ * before it is used, in the weight, which is written, outside of the graph (but where the weight is a
+ * result of an op: there, and with keep_weight, only in what is looked up). */
 typedef struct mn_embedding_opts {
     bool has_padding_idx;
     int64_t padding_idx; /* the row whose gradient stays 0; negative: from the end */
+    double max_norm;     /* 0: rows may be as long as they are */
+    double norm_type;    /* of which norm (mn_norm); 0: 2 */
+    bool keep_weight;
+    bool scale_grad_by_freq; /* a row's gradient is divided by how often it is looked up */
 } mn_embedding_opts;
 
-/* Rows of weight. index: [...], weight: [N, D] -> [..., D]. opts NULL: every row has a gradient. */
+/* Rows of weight. index: [...], weight: [N, D] -> [..., D]. opts NULL: every row has a gradient.
+ * max_norm and scale_grad_by_freq: floating. */
 MN_API mn_tensor *mn_embedding(mn_tape *t, mn_tensor *index, mn_tensor *weight,
                                const mn_embedding_opts *opts);
+
+/* What becomes of the rows of a bag. */
+typedef enum mn_bag_mode {
+    MN_BAG_MEAN = 0,
+    MN_BAG_SUM,
+    MN_BAG_MAX /* of each column; of equal ones the first has the gradient */
+} mn_bag_mode;
+
+/* How bags are put together; the other fields are as above. */
+typedef struct mn_embedding_bag_opts {
+    mn_bag_mode mode;
+    bool include_last_offset; /* the last offset is the end of the last bag */
+    bool has_padding_idx;
+    int64_t padding_idx; /* a row that does not count: neither is it summed, nor part of a mean */
+    double max_norm, norm_type;
+    bool keep_weight;
+} mn_embedding_bag_opts;
+
+/* Rows of weight [N, D], those of each bag put together; an empty bag gives zeros. Floating. index:
+ * [B, n], a bag in each row, offsets MN_NONE -> [B, D]; or [n] with offsets [B] (i64, from 0 and never
+ * falling), where each bag begins -> [B, D]. With include_last_offset there is one more of them; what
+ * lies behind it is in no bag. per_sample_weights: for sums, of index's shape, what each row is
+ * multiplied with, or MN_NONE. */
+MN_API mn_tensor *mn_embedding_bag(mn_tape *t, mn_tensor *index, mn_tensor *weight,
+                                   mn_tensor *offsets, mn_tensor *per_sample_weights,
+                                   const mn_embedding_bag_opts *opts);
 
 /* 1 at the class, 0 elsewhere. index: [...] -> [..., num_classes] i64. num_classes >= 1, or -1: one
  * more than the largest class, of which there must then be one. */

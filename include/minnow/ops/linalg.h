@@ -29,6 +29,11 @@ MN_API mn_tensor *mn_addmm(mn_tape *t, mn_tensor *c, mn_tensor *a, mn_tensor *b,
  * Floating. */
 MN_API mn_tensor *mn_linear(mn_tape *t, mn_tensor *x, mn_tensor *weight, mn_tensor *bias);
 
+/* y_o = sum over i, j of x1_i weight_oij x2_j, plus bias_o. x1: [..., in1], x2: [..., in2], weight: [out,
+ * in1, in2], bias: [out] or MN_NONE -> [..., out]. Floating; nothing broadcasts. */
+MN_API mn_tensor *mn_bilinear(mn_tape *t, mn_tensor *x1, mn_tensor *x2, mn_tensor *weight,
+                              mn_tensor *bias);
+
 /* Einstein's summation over n operands, 1 to 8. The equation has a letter for each dimension of
  * each operand, and after "->" those of the result: the products of all operands are summed over
  * the letters that it lacks.

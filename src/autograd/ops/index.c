@@ -8,7 +8,7 @@
 
 /* ---- checks ---- */
 
-static bool require_index(mn_tape *t, const mn_tensor *index)
+bool mni_require_index(mn_tape *t, const mn_tensor *index)
 {
     if (index->dtype == MN_I64) return true;
     mn_tape_fail(t, MN_ERR_DTYPE, "positions are i64, not %s: write mn_to(t, index, MN_I64)",
@@ -17,7 +17,7 @@ static bool require_index(mn_tape *t, const mn_tensor *index)
 }
 
 /* Every element of index from low to size - 1; dimension dim of something has that size. */
-static bool require_within(mn_tape *t, const mn_tensor *index, int64_t low, int64_t size, int dim)
+bool mni_require_within(mn_tape *t, const mn_tensor *index, int64_t low, int64_t size, int dim)
 {
     if (mni_index_fits(mni_tape_team(t), index, low, size)) return true;
     int64_t at[MN_MAX_DIMS] = {0}, v;
@@ -74,6 +74,17 @@ typedef struct axis {
     int64_t skip; /* no gradient to and from this position; -1: none such */
 } axis;
 
+mn_tensor *mni_place_into(mn_tape *t, mn_node *n, const mn_tensor *g, const mn_tensor *index,
+                          int dim, int64_t skip)
+{
+    bool accumulate;
+    mn_tensor *gx = g && index ? mn_grad_into(n, 0, &accumulate) : NULL;
+    if (!gx) return NULL;
+    if (!accumulate) mni_fill(mni_tape_team(t), gx, 0);
+    mni_scatter(mni_tape_team(t), g, dim, index, skip, true, gx);
+    return gx;
+}
+
 static void pick_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
 {
     const axis *a = mn_saved_data(n);
@@ -81,16 +92,10 @@ static void pick_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
     const int64_t *shape = mn_input_shape(n, 0, &ndim);
     gx[0] = mni_place(t, gy[0], mn_saved(n, 0), a->dim, ndim, shape, a->skip);
 }
-/* The same, without a tensor of zeros between: into the gradient of a leaf. */
 static void pick_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
 {
     const axis *a = mn_saved_data(n);
-    bool accumulate;
-    mn_tensor *index = mn_saved(n, 0), *g = index ? mn_grad_into(n, 0, &accumulate) : NULL;
-    if (!g) return;
-    if (!accumulate) mni_fill(mni_tape_team(t), g, 0);
-    mni_scatter(mni_tape_team(t), gy[0], a->dim, index, a->skip, true, g);
-    gx[0] = g;
+    gx[0] = mni_place_into(t, n, gy[0], mn_saved(n, 0), a->dim, a->skip);
 }
 #define PICKS(text)                                                                                \
     {                                                                                              \
@@ -145,9 +150,9 @@ static const mn_op gather_op = PICKS("gather");
 
 mn_tensor *mn_gather(mn_tape *t, mn_tensor *x, int dim, mn_tensor *index)
 {
-    if (!mni_begin(t, &gather_op, (mn_tensor *[]){x, index}, 2) || !require_index(t, index) ||
+    if (!mni_begin(t, &gather_op, (mn_tensor *[]){x, index}, 2) || !mni_require_index(t, index) ||
         !mni_require_dim(t, x, &dim) || !require_smaller(t, index, x, dim) ||
-        !require_within(t, index, 0, x->shape[dim], dim))
+        !mni_require_within(t, index, 0, x->shape[dim], dim))
         return NULL;
     return picked(t, &gather_op, x, dim, index, -1);
 }
@@ -156,9 +161,9 @@ static const mn_op index_select_op = PICKS("index_select");
 
 mn_tensor *mn_index_select(mn_tape *t, mn_tensor *x, int dim, mn_tensor *index)
 {
-    if (!mni_begin(t, &index_select_op, (mn_tensor *[]){x, index}, 2) || !require_index(t, index) ||
-        !mni_require_dim(t, x, &dim) || !require_vector(t, index) ||
-        !require_within(t, index, 0, x->shape[dim], dim))
+    if (!mni_begin(t, &index_select_op, (mn_tensor *[]){x, index}, 2) ||
+        !mni_require_index(t, index) || !mni_require_dim(t, x, &dim) || !require_vector(t, index) ||
+        !mni_require_within(t, index, 0, x->shape[dim], dim))
         return NULL;
     return picked(t, &index_select_op, x, dim, stretched(t, index, x, dim), -1);
 }
@@ -179,9 +184,10 @@ static mn_tensor *from_start(mn_tape *t, const mn_tensor *index, int64_t size)
 mn_tensor *mn_take_along_dim(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim)
 {
     mn_tensor *in[] = {x, index};
-    if (!mni_begin(t, &take_along_dim_op, in, 2) || !require_index(t, index) ||
+    if (!mni_begin(t, &take_along_dim_op, in, 2) || !mni_require_index(t, index) ||
         !mni_require_dim(t, x, &dim) ||
-        (index->ndim == x->ndim && !require_within(t, index, -x->shape[dim], x->shape[dim], dim)))
+        (index->ndim == x->ndim &&
+         !mni_require_within(t, index, -x->shape[dim], x->shape[dim], dim)))
         return NULL;
     int64_t to[MN_MAX_DIMS], size = x->shape[dim];
     bool fits = index->ndim == x->ndim;
@@ -199,38 +205,6 @@ mn_tensor *mn_take_along_dim(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim
     in[1] = mn_expand(t, index, x->ndim, to);
     if (!mni_begin(t, &take_along_dim_op, in, 2)) return NULL;
     return picked(t, &take_along_dim_op, in[0], dim, from_start(t, in[1], size), -1);
-}
-
-static const mn_op embedding_op = PICKS("embedding");
-
-mn_tensor *mn_embedding(mn_tape *t, mn_tensor *index, mn_tensor *weight,
-                        const mn_embedding_opts *opts)
-{
-    char text[MNI_TEXT];
-    if (!mni_begin(t, &embedding_op, (mn_tensor *[]){index, weight}, 2) || !require_index(t, index))
-        return NULL;
-    if (weight->ndim != 2)
-        return mn_tape_fail(t, MN_ERR_SHAPE,
-                            "the weight has to have two dimensions, not the shape %s",
-                            mni_shape_text(text, sizeof text, weight->ndim, weight->shape));
-    if (index->ndim == MN_MAX_DIMS)
-        return mn_tape_fail(t, MN_ERR_SHAPE, "index %s has no room for another dimension",
-                            mni_shape_text(text, sizeof text, index->ndim, index->shape));
-    const int64_t rows = weight->shape[0];
-    int64_t skip = opts && opts->has_padding_idx ? opts->padding_idx : -1;
-    if (opts && opts->has_padding_idx && (skip < -rows || skip >= rows))
-        return mn_tape_fail(t, MN_ERR_ARGUMENT, "padding_idx %lld, but the weight has %lld rows",
-                            (long long)skip, (long long)rows);
-    if (opts && opts->has_padding_idx && skip < 0) skip += rows;
-    mn_tensor *flat = require_within(t, index, 0, rows, 0) ? mni_dense(t, index) : NULL;
-    if (!flat) return NULL;
-    int64_t shape[MN_MAX_DIMS];
-    memcpy(shape, index->shape, sizeof shape);
-    shape[index->ndim] = weight->shape[1];
-    flat =
-        mn_op_view(t, flat, 2, (int64_t[]){index->numel, weight->shape[1]}, (int64_t[]){1, 0}, 0);
-    mn_tensor *y = picked(t, &embedding_op, weight, 0, flat, skip);
-    return index->ndim == 1 ? y : mn_reshape(t, y, index->ndim + 1, shape);
 }
 
 /* ---- putting ---- */
@@ -282,10 +256,10 @@ static bool require_sum(mn_tape *t, const mn_tensor *x)
 static mn_tensor *scatter(mn_tape *t, const mn_op *op, mn_tensor *x, int dim, mn_tensor *index,
                           mn_tensor *src, bool add)
 {
-    if (!mni_begin(t, op, (mn_tensor *[]){x, index, src}, 3) || !require_index(t, index) ||
+    if (!mni_begin(t, op, (mn_tensor *[]){x, index, src}, 3) || !mni_require_index(t, index) ||
         !mni_require_same_dtype(t, x, src) || (add && !require_sum(t, x)) ||
         !mni_require_dim(t, x, &dim) || !require_smaller(t, index, x, dim) ||
-        !require_smaller(t, index, src, -1) || !require_within(t, index, 0, x->shape[dim], dim))
+        !require_smaller(t, index, src, -1) || !mni_require_within(t, index, 0, x->shape[dim], dim))
         return NULL;
     for (int d = 0; src && d < x->ndim; d++) /* what is further is not used */
         if (src->shape[d] > index->shape[d]) src = mn_narrow(t, src, d, 0, index->shape[d]);
@@ -306,9 +280,9 @@ mn_tensor *mn_scatter_add(mn_tape *t, mn_tensor *x, int dim, mn_tensor *index, m
 mn_tensor *mn_scatter_scalar(mn_tape *t, mn_tensor *x, int dim, mn_tensor *index, double value)
 {
     if (!mni_begin(t, &scatter_scalar_op, (mn_tensor *[]){x, index}, 2) ||
-        !require_index(t, index) || !mni_require_scalar(t, x, value) ||
+        !mni_require_index(t, index) || !mni_require_scalar(t, x, value) ||
         !mni_require_dim(t, x, &dim) || !require_smaller(t, index, x, dim) ||
-        !require_within(t, index, 0, x->shape[dim], dim))
+        !mni_require_within(t, index, 0, x->shape[dim], dim))
         return NULL;
     int64_t memory, strides[MN_MAX_DIMS] = {0};
     mn_tensor one = {.data = (char *)&memory};
@@ -322,9 +296,9 @@ mn_tensor *mn_index_add(mn_tape *t, mn_tensor *x, int dim, mn_tensor *index, mn_
 {
     mn_tensor *in[] = {x, src};
     if (!mni_begin(t, &index_add_op, (mn_tensor *[]){x, index, src}, 3) ||
-        !require_index(t, index) || !mni_require_same_dtype(t, x, src) || !require_sum(t, x) ||
+        !mni_require_index(t, index) || !mni_require_same_dtype(t, x, src) || !require_sum(t, x) ||
         !mni_require_dim(t, x, &dim) || !require_vector(t, index) ||
-        !require_within(t, index, 0, x->shape[dim], dim))
+        !mni_require_within(t, index, 0, x->shape[dim], dim))
         return NULL;
     bool fits = src->ndim == x->ndim;
     for (int d = 0; fits && d < x->ndim; d++)
@@ -342,7 +316,7 @@ static const mn_op one_hot_op = {.name = "one_hot"};
 
 mn_tensor *mn_one_hot(mn_tape *t, mn_tensor *index, int64_t num_classes)
 {
-    if (!mni_begin(t, &one_hot_op, &index, 1) || !require_index(t, index)) return NULL;
+    if (!mni_begin(t, &one_hot_op, &index, 1) || !mni_require_index(t, index)) return NULL;
     if (num_classes < 1 && num_classes != -1)
         return mn_tape_fail(t, MN_ERR_ARGUMENT, "%lld classes: at least 1, or -1 to count them",
                             (long long)num_classes);
@@ -357,7 +331,7 @@ mn_tensor *mn_one_hot(mn_tape *t, mn_tensor *index, int64_t num_classes)
         mni_fold(mni_tape_team(t), MNI_LARGEST, NULL, &flat, (bool[]){true}, &most);
         num_classes = num_classes < 0 ? 1 : num_classes + 1;
     }
-    if (!require_within(t, index, 0, num_classes, index->ndim)) return NULL;
+    if (!mni_require_within(t, index, 0, num_classes, index->ndim)) return NULL;
     int64_t shape[MN_MAX_DIMS + 1];
     memcpy(shape, index->shape, sizeof index->shape);
     shape[index->ndim] = num_classes;

@@ -35,6 +35,39 @@ mn_tensor *mn_outer(mn_tape *t, mn_tensor *a, mn_tensor *b)
     return mn_mul(t, mn_reshape(t, a, 2, (int64_t[]){a->numel, 1}), b);
 }
 
+/* ---- a bilinear form ---- */
+
+static bool bilinear_fits(mn_tape *t, mn_tensor *const *in)
+{
+    const mn_tensor *x1 = in[0], *x2 = in[1], *w = in[2], *bias = in[3];
+    for (int i = 1; i < 4; i++)
+        if (in[i] != MN_NONE && !mni_require_same_dtype(t, x1, in[i])) return false;
+    bool fits = x1->ndim >= 1 && x1->ndim == x2->ndim && w->ndim == 3;
+    for (int d = 0; fits && d < x1->ndim - 1; d++) fits = x1->shape[d] == x2->shape[d];
+    fits = fits && x1->shape[x1->ndim - 1] == w->shape[1] && x2->shape[x2->ndim - 1] == w->shape[2];
+    if (fits && (bias == MN_NONE || (bias->ndim == 1 && bias->shape[0] == w->shape[0])))
+        return true;
+    char text[4][MNI_TEXT] = {"", "", "", "none"};
+    for (int i = 0; i < 4; i++)
+        if (in[i] != MN_NONE) mni_shape_text(text[i], sizeof text[i], in[i]->ndim, in[i]->shape);
+    mn_tape_fail(t, MN_ERR_SHAPE,
+                 "x1 %s, x2 %s, weight %s and bias %s: [..., in1], [..., in2], [out, in1, in2] and "
+                 "[out] are needed",
+                 text[0], text[1], text[2], text[3]);
+    return false;
+}
+
+mn_tensor *mn_bilinear(mn_tape *t, mn_tensor *x1, mn_tensor *x2, mn_tensor *weight, mn_tensor *bias)
+{
+    static const mn_op op = {.name = "bilinear"};
+    mn_tensor *in[] = {x1, x2, weight, bias};
+    if (!mni_begin(t, &op, in, 3) || !mn_op_begin(t, &op, in, 4) || !mni_require_float(t, x1) ||
+        !bilinear_fits(t, in))
+        return NULL;
+    mn_tensor *y = mn_einsum(t, "...i,oij,...j->...o", (mn_tensor *[]){x1, weight, x2}, 3);
+    return bias == MN_NONE ? y : mn_add(t, y, bias);
+}
+
 /* ---- triangles ---- */
 
 static int64_t clamped(int64_t i, int64_t low, int64_t high)

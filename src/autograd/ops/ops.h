@@ -37,6 +37,11 @@ bool mni_require_scalar(mn_tape *t, const mn_tensor *x, double s);
 /* b stretches to x's shape, which stays as it is. */
 bool mni_require_stretch(mn_tape *t, const mn_tensor *x, const mn_tensor *b);
 
+/* Positions are i64; every element of index is from low to size - 1, the size of something's dimension
+ * dim. */
+bool mni_require_index(mn_tape *t, const mn_tensor *index);
+bool mni_require_within(mn_tape *t, const mn_tensor *index, int64_t low, int64_t size, int dim);
+
 /* count[d] <- the number of positions of a kernel along each of the n <= 3 dimensions of an image;
  * `last`: with a last one that ends outside, if it begins inside. Strides and dilations of 0 become
  * 1. An error unless all numbers are in range and each dimension has a position. */
@@ -162,6 +167,11 @@ void mni_resample_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tens
 mn_tensor *mni_pick(mn_tape *t, mn_tensor *x, mn_tensor *index, int dim, int64_t skip);
 mn_tensor *mni_place(mn_tape *t, mn_tensor *g, mn_tensor *index, int dim, int ndim,
                      const int64_t *shape, int64_t skip);
+
+/* In a backward_fast: place, into the gradient of input 0, so that the zeros of a leaf's are not made
+ * twice. */
+mn_tensor *mni_place_into(mn_tape *t, mn_node *n, const mn_tensor *g, const mn_tensor *index,
+                          int dim, int64_t skip);
 
 /* The gradient of the product along dim: gy, with size 1 there, turned into x's. */
 mn_tensor *mni_prod_gradient(mn_tape *t, mn_tensor *x, mn_tensor *gy, int dim);
