@@ -16,7 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the network ---- */
+typedef struct data {
+    mn_dataset *train, *test;
+    int64_t all_samples; /* for training, before --limit */
+    int64_t height, width, classes;
+} data;
+
+/* ---- the networks ---- */
 
 static mn_module *activation_module(const options *o)
 {
@@ -36,28 +42,41 @@ static mn_module *activation_module(const options *o)
     }
 }
 
-static mn_module *build_net(const options *o, int64_t pixels, int64_t classes)
+static mn_module *build_mlp(const options *o, const data *d)
 {
     mn_module *layers[2 + 2 * MAX_HIDDEN];
+    int64_t features = d->height * d->width;
     int n = 0;
     layers[n++] = mn_nn_flatten();
     for (int i = 0; i < o->n_hidden; i++) {
-        layers[n++] = mn_nn_linear(i ? o->hidden[i - 1] : pixels, o->hidden[i], NULL);
+        layers[n++] = mn_nn_linear(features, o->hidden[i], NULL);
+        layers[n++] = activation_module(o);
+        features = o->hidden[i];
+    }
+    layers[n++] = mn_nn_linear(features, d->classes, NULL);
+    return mn_nn_sequential_n(layers, n);
+}
+
+/* Each convolution is followed by what halves the image: so the layers behind it have a quarter of the
+ * work, and the maximum does not mind what comes first, as long as that is monotonic. */
+static mn_module *build_cnn(const options *o, const data *d)
+{
+    static const int64_t channels[] = {1, 16, 32, 64}, kernels[] = {5, 3, 3};
+    mn_module *layers[14];
+    int n = 0;
+    for (int i = 0; i < 3; i++) {
+        layers[n++] = mn_nn_conv2d(channels[i], channels[i + 1], kernels[i],
+                                   &(mn_nn_conv_opts){.padding_same = true});
+        layers[n++] = mn_nn_max_pool2d(2, NULL);
+        layers[n++] = mn_nn_batch_norm2d(channels[i + 1], NULL);
         layers[n++] = activation_module(o);
     }
-    layers[n++] = mn_nn_linear(o->n_hidden ? o->hidden[o->n_hidden - 1] : pixels, classes, NULL);
-    mn_module *net = mn_nn_sequential_n(layers, n);
-    mn_module_init(net, o->seed);
-    return net;
+    layers[n++] = mn_nn_flatten();
+    layers[n++] = mn_nn_linear(64 * (d->height / 8) * (d->width / 8), d->classes, NULL);
+    return mn_nn_sequential_n(layers, n);
 }
 
 /* ---- the data ---- */
-
-typedef struct data {
-    mn_dataset *train, *test;
-    int64_t all_samples; /* for training, before --limit */
-    int64_t height, width, classes;
-} data;
 
 /* The file of that name in the data directory as it was read: plain, or compressed. */
 static const char *data_file(const options *o, const char *name, char *path, size_t size)
@@ -80,6 +99,20 @@ static bool labels_agree(const data *d, const options *o)
             data_file(o, in_train ? "train-labels-idx1-ubyte" : "t10k-labels-idx1-ubyte", path,
                       sizeof path),
             in_train ? train : test, in_train ? "test" : "training", in_train ? test : train);
+    return false;
+}
+
+/* What the options ask of the images. */
+static bool images_fit(const data *d, const options *o)
+{
+    int64_t side = d->height < d->width ? d->height : d->width;
+    if (o->model == CNN && side < 8)
+        fprintf(stderr, "mnist: --model cnn needs images of at least 8 x 8");
+    else if (o->shift >= side)
+        fprintf(stderr, "mnist: --shift %" PRId64 " leaves nothing of some images", o->shift);
+    else
+        return true;
+    fprintf(stderr, ", these are %" PRId64 " x %" PRId64 "\n", d->height, d->width);
     return false;
 }
 
@@ -108,7 +141,7 @@ static bool load_data(data *d, const options *o)
                 test_shape[2], d->height, d->width);
         return false;
     }
-    if (!labels_agree(d, o)) return false;
+    if (!labels_agree(d, o) || !images_fit(d, o)) return false;
     if (o->limit) d->train = mn_data_head(d->train, o->limit);
     return true;
 }
@@ -120,10 +153,21 @@ typedef struct trainer {
     mn_module *net;
     mn_optim *sgd;
     mn_loader *batches, *train_batches, *test_batches; /* shuffled; in order, to evaluate */
+    mn_rng rng;                                        /* of the shifts */
     mn_tape *t;
     report report;
     history history;
 } trainer;
+
+/* All images moved alike, a random number of pixels each way; what they leave is dark. */
+static mn_tensor *moved(trainer *s, mn_tensor *images)
+{
+    uint64_t n = (uint64_t)s->o->shift;
+    if (n == 0) return images;
+    int64_t right = (int64_t)mn_rng_below(&s->rng, 2 * n + 1) - s->o->shift;
+    int64_t down = (int64_t)mn_rng_below(&s->rng, 2 * n + 1) - s->o->shift;
+    return mn_pad(s->t, images, (int64_t[]){right, -right, down, -down}, 4, MN_PAD_CONSTANT, 0);
+}
 
 /* One pass over the training images, until Ctrl-C. */
 static void train_epoch(trainer *s, progress *p, score *sum)
@@ -134,7 +178,7 @@ static void train_epoch(trainer *s, progress *p, score *sum)
     for (mn_batch b; !interrupted() && mn_loader_next(s->batches, t, &b); mn_tape_reset(t)) {
         mn_optim_set_lr(s->sgd, 0, s->o->lr * (1 - (double)(done + p->batch) / (double)steps));
 
-        mn_tensor *logits = mn_module_forward(s->net, t, b.input);
+        mn_tensor *logits = mn_module_forward(s->net, t, moved(s, b.input));
         mn_tensor *loss = mn_cross_entropy(t, logits, b.target, NULL);
         mn_optim_zero_grad(s->sgd);
         mn_backward(t, loss);
@@ -213,7 +257,9 @@ static int prepare_and_run(const options *o, const data *d)
     if (!review_init(&v, d->height, d->width, d->classes)) {
         fprintf(stderr, "mnist: out of memory\n");
     } else if (history_open(&s.history, o->epochs, o->csv)) {
-        s.net = build_net(o, d->height * d->width, d->classes);
+        s.net = o->model == CNN ? build_cnn(o, d) : build_mlp(o, d);
+        mn_module_init(s.net, o->seed);
+        s.rng = mn_rng_make(o->seed, mn_rng_stream("shift"));
         s.sgd = mn_optim_sgd(s.net, o->lr, &(mn_optim_sgd_opts){.momentum = 0.9});
         s.batches = mn_data_loader(d->train, o->batch_size,
                                    &(mn_data_loader_opts){.shuffle = true, .seed = o->seed});

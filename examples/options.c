@@ -14,16 +14,18 @@ static const char help[] =
     "seen, and shows what it got wrong.\n"
     "\n"
     "training\n"
-    "  --epochs N         passes over the training images (15)\n"
+    "  --epochs N         passes over the training images (15; cnn: 8)\n"
     "  --batch-size N     images in one step (64)\n"
     "  --lr X             learning rate of the first step; it falls linearly to 0 (0.1)\n"
+    "  --shift N          move the images of each step by up to N pixels (0; cnn: 1)\n"
     "  --limit N          train on the first N images only\n"
     "  --seed N           of the weights, the order of the images and the slopes (1)\n"
     "  --threads N        threads that share the work (one for each processor, at most 4);\n"
     "                     the results are the same for every number\n"
     "\n"
     "network\n"
-    "  --hidden N,N,...   sizes of the hidden layers, or none (256,128)\n"
+    "  --model NAME       mlp, or cnn: three convolutions, slower and better (mlp)\n"
+    "  --hidden N,N,...   sizes of mlp's hidden layers, or none (256,128)\n"
     "  --activation NAME  rrelu, relu, leaky_relu, prelu, sigmoid or tanh (rrelu)\n"
     "  --lower X          rrelu draws its slopes between lower (0.125)\n"
     "  --upper X          and upper (0.3333)\n"
@@ -39,6 +41,7 @@ static const char help[] =
     "Ctrl-C ends the training after the current batch; the summary follows all the same.\n"
     "Exit status: 0 done, 1 bad input, 2 wrong usage, 130 ended by Ctrl-C.\n";
 
+static const char *const models[] = {"mlp", "cnn", NULL};
 static const char *const activations[] = {"rrelu",   "relu", "leaky_relu", "prelu",
                                           "sigmoid", "tanh", NULL};
 
@@ -50,6 +53,7 @@ const char *activation_name(int activation)
 static bool read_hidden(const char *program, const char *text, void *value)
 {
     options *o = value;
+    o->sizes = true;
     o->n_hidden = 0;
     if (!*text || !strcmp(text, "none")) return true;
     for (;;) {
@@ -75,6 +79,8 @@ static bool consistent(const options *o)
     if (weights > MAX_WEIGHTS) {
         fprintf(stderr, "mnist: --hidden: %lld weights between hidden layers; at most %d\n",
                 (long long)weights, MAX_WEIGHTS);
+    } else if (o->sizes && o->model == CNN) {
+        fprintf(stderr, "mnist: --hidden is mlp's, the model is cnn\n");
     } else if (o->bounds && o->activation != RRELU) {
         fprintf(stderr, "mnist: --lower and --upper are rrelu's, the activation is %s\n",
                 activation_name(o->activation));
@@ -88,9 +94,9 @@ static bool consistent(const options *o)
 
 bool options_parse(options *o, int argc, char **argv, int *status)
 {
-    *o = (options){.epochs = 15,
-                   .batch_size = 64,
+    *o = (options){.batch_size = 64,
                    .lr = 0.1,
+                   .shift = -1,
                    .hidden = {256, 128},
                    .n_hidden = 2,
                    .lower = MN_RRELU_LOWER,
@@ -99,9 +105,11 @@ bool options_parse(options *o, int argc, char **argv, int *status)
                    .threads = arguments_threads(),
                    .data = "data/mnist"};
     const argument table[] = {
+        {"model", ARG_CHOICE, .value = &o->model, .choices = models},
         {"epochs", ARG_INT, .value = &o->epochs, .low = 1, .high = 100000},
         {"batch-size", ARG_INT64, .value = &o->batch_size, .low = 1, .high = 1000000},
         {"lr", ARG_NUMBER, .value = &o->lr, .low = 1e-12, .high = 1e6},
+        {"shift", ARG_INT64, .value = &o->shift, .low = 0, .high = 1000},
         {"limit", ARG_INT64, .value = &o->limit, .low = 1, .high = 1e15},
         {"seed", ARG_SEED, .value = &o->seed},
         {"threads", ARG_INT, .value = &o->threads, .low = 1, .high = 256},
@@ -116,6 +124,10 @@ bool options_parse(options *o, int argc, char **argv, int *status)
     };
     if (!arguments_parse("mnist", help, table, sizeof table / sizeof *table, argc, argv, status))
         return false;
+    if (!o->epochs) o->epochs = o->model == CNN ? 8 : 15;
+    if (o->shift < 0) o->shift = o->model == CNN ? 1 : 0;
     *status = 2;
-    return consistent(o);
+    if (!consistent(o)) return false;
+    if (o->model == CNN) o->n_hidden = 0;
+    return true;
 }

@@ -9,17 +9,20 @@
 
 enum { MAX_HIDDEN = 16, MAX_WEIGHTS = 100000000 };
 
+enum model { MLP = 0, CNN };
 enum activation { RRELU = 0, RELU, LEAKY_RELU, PRELU, SIGMOID, TANH };
 
 typedef struct options {
+    int model; /* an enum model */
     int epochs;
     int64_t batch_size;
-    double lr; /* of the first step */
+    double lr;     /* of the first step */
+    int64_t shift; /* pixels */
     int64_t hidden[MAX_HIDDEN];
     int n_hidden;
     int activation;      /* an enum activation */
     double lower, upper; /* of rrelu's slopes */
-    bool bounds;         /* they were given */
+    bool bounds, sizes;  /* the bounds, hidden sizes were given */
     uint64_t seed;
     int threads;
     const char *data; /* directory */

@@ -21,10 +21,13 @@ report report_begin(const options *o)
 void report_net(char *buffer, size_t size, const options *o, const review *data)
 {
     *buffer = 0;
-    add_text(buffer, size, "%" PRId64, data->height * data->width);
+    if (o->model == CNN)
+        add_text(buffer, size, "convolutions 16 - 32 - 64");
+    else
+        add_text(buffer, size, "%" PRId64, data->height * data->width);
     for (int i = 0; i < o->n_hidden; i++) add_text(buffer, size, " - %" PRId64, o->hidden[i]);
     add_text(buffer, size, " - %" PRId64, data->classes);
-    if (!o->n_hidden) return;
+    if (o->model == MLP && !o->n_hidden) return;
     add_text(buffer, size, ", %s", activation_name(o->activation));
     if (o->activation == RRELU) add_text(buffer, size, "(%.3g, %.3g)", o->lower, o->upper);
 }
@@ -42,6 +45,9 @@ void report_setup(report *r, const review *data, int64_t train, int64_t test, in
     printf("net    %s: %s parameters\n", net, grouped(parameters).text);
     printf("train  %d epoch%s, batch %" PRId64 ", learning rate %g falling to 0, momentum 0.9\n",
            o->epochs, o->epochs == 1 ? "" : "s", o->batch_size, o->lr);
+    if (o->shift)
+        printf("       images moved by up to %" PRId64 " pixel%s\n", o->shift,
+               o->shift == 1 ? "" : "s");
     printf("       seed %" PRIu64 ", %d thread%s, minnow %s\n\n", o->seed, o->threads,
            o->threads == 1 ? "" : "s", MN_VERSION);
     fflush(stdout);
@@ -228,6 +234,7 @@ static void hint(const report *r, const char *option, const char *text)
 static void print_hints(const report *r, const score *train, const score *test, int64_t all_samples)
 {
     const options *o = r->o;
+    const bool layered = o->model == CNN || o->n_hidden;
     int n = 0;
     title(r, "what to try next");
     if (train->samples < all_samples) {
@@ -236,14 +243,16 @@ static void print_hints(const report *r, const score *train, const score *test, 
                  grouped(all_samples).text);
         hint(r, "--limit", text), n++;
     }
-    if (o->epochs < 15) hint(r, "--epochs 15", "train longer"), n++;
-    if (!o->n_hidden)
+    if (o->epochs < (o->model == CNN ? 8 : 15))
+        hint(r, o->model == CNN ? "--epochs 8" : "--epochs 15", "train longer"), n++;
+    if (o->model == MLP) hint(r, "--model cnn", "convolutions: slower, half as many mistakes"), n++;
+    if (!layered)
         hint(r, "--hidden 256,128", "hidden layers let the net see shapes"), n++;
+    else if (o->activation != RRELU)
+        hint(r, "--activation rrelu", "random slopes keep the net from learning by heart"), n++;
     else if (train->accuracy - test->accuracy > 0.01)
         hint(r, "--lower 0 --upper 0.5", "more randomness, less learning by heart"), n++;
-    if (o->n_hidden && o->activation != RRELU)
-        hint(r, "--activation rrelu", "random slopes keep the net from learning by heart"), n++;
-    else if (o->n_hidden)
+    else
         hint(r, "--activation relu", "the same net without the random slopes"), n++;
     if (n < 4 && o->n_hidden)
         hint(r, "--hidden 1024,512", "a larger net: slower, often better"), n++;

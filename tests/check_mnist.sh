@@ -51,8 +51,8 @@ make_data good
 tail -n 1 "$work/out" | grep -qx 'test accuracy [0-9.]* %' || fail "the last line of a small run"
 [ "$(wc -l <"$work/good.csv")" -eq 3 ] || fail "the CSV of two epochs has not three lines"
 
-for option in --epochs --batch-size --lr --hidden --activation --lower --upper --seed --threads \
-    --limit; do
+for option in --model --epochs --batch-size --lr --shift --hidden --activation --lower --upper --seed \
+    --threads --limit; do
     refused 2 "$option" "$option" nonsense
     refused 2 "$option" "$option" -1x
 done
@@ -62,6 +62,7 @@ refused 2 --lower --lower 0.5 --upper 0.1
 refused 2 --upper --upper inf
 refused 2 --hidden --hidden 3,,4
 refused 2 'weights between' --hidden 65536,65536
+refused 2 "--hidden is mlp's" --model cnn --hidden 5
 refused 2 'activation is relu' --activation relu --lower 0.1
 refused 2 --seed --seed 18446744073709551616
 refused 2 curves.txt --plot curves.txt
@@ -70,6 +71,8 @@ refused 2 stray stray
 refused 2 --epochs --epochs
 
 refused 1 "$work/none" --data "$work/none"
+refused 1 '--shift 2 leaves nothing of some images, these are 3 x 2' --shift 2 --data "$work/good"
+refused 1 'at least 8 x 8, these are 3 x 2' --model cnn --data "$work/good"
 refused 1 "$work/none" --data "$work/good" --csv "$work/none/file.csv"
 
 for file in train-images-idx3-ubyte train-labels-idx1-ubyte \

@@ -203,7 +203,7 @@ static span whole_windows(const pooling *p)
             y[i] = x[index[i]];                                                                    \
         }                                                                                          \
         for (int64_t h = lines.begin; h < lines.end; h += lines.step)                              \
-            for (int64_t k = 0; k < p->kernel[1]; k++) {                                           \
+            for (int64_t k = h == lines.begin; k < p->kernel[1]; k++) { /* y has the first */      \
                 const int64_t at = h * width + whole.step + k * p->dilation[1];                    \
                 if (step == 2)                                                                     \
                     take_##T(x + at, y, index, n, 2, at);                                          \
