@@ -30,6 +30,7 @@
  *     minnow/nn/norm.h           normalisation
  *     minnow/nn/activation.h     activations
  *     minnow/nn/dropout.h        dropout
+ *     minnow/nn/embedding.h      tables whose rows are looked up
  *   minnow/optim.h             optimizers:
  *     minnow/optim/step.h        stepping, groups and options, clipping, state
  *     minnow/optim/methods.h     SGD, Adam and its kin, L-BFGS, ...

@@ -14,6 +14,7 @@
 #include <minnow/nn/container.h>
 #include <minnow/nn/conv.h>
 #include <minnow/nn/dropout.h>
+#include <minnow/nn/embedding.h>
 #include <minnow/nn/init.h>
 #include <minnow/nn/linear.h>
 #include <minnow/nn/module.h>

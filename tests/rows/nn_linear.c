@@ -15,8 +15,15 @@ static mn_module *make_unflatten(const call *c)
     return mn_nn_unflatten((int)c->arg[0], sizes.n, sizes.as_i64);
 }
 
+MODULE(bilinear, mn_nn_bilinear((int64_t)a[0], (int64_t)a[1], (int64_t)a[2],
+                                &(mn_nn_bilinear_opts){.no_bias = a[3] == 0}))
+
 const op_row rows_nn_linear[] = {
-    {"nn_linear", .module = make_linear},       {"nn_identity", .module = make_identity},
-    {"nn_flatten", .module = make_flatten},     {"nn_flatten_dims", .module = make_flatten_dims},
-    {"nn_unflatten", .module = make_unflatten}, {0},
+    {"nn_linear", .module = make_linear},
+    {"nn_identity", .module = make_identity},
+    {"nn_bilinear", .module = make_bilinear},
+    {"nn_flatten", .module = make_flatten},
+    {"nn_flatten_dims", .module = make_flatten_dims},
+    {"nn_unflatten", .module = make_unflatten},
+    {0},
 };

@@ -19,6 +19,14 @@ typedef struct mn_nn_linear_opts {
 MN_API mn_module *mn_nn_linear(int64_t in_features, int64_t out_features,
                                const mn_nn_linear_opts *opts);
 
+/* mn_bilinear. weight [out, in1, in2] and bias [out] from U(-k, k), k = 1/sqrt(in1_features). Sizes >=
+ * 1. */
+typedef struct mn_nn_bilinear_opts {
+    bool no_bias;
+} mn_nn_bilinear_opts;
+MN_API mn_module *mn_nn_bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features,
+                                 const mn_nn_bilinear_opts *opts);
+
 /* Gives its input: a place for a layer that a model does without. */
 MN_API mn_module *mn_nn_identity(void);
 
