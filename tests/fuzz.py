@@ -591,6 +591,11 @@ def attention(c):
     return [q, k, v, mask], ()
 
 
+def over_last(c):
+    x = c.float(dims=1)
+    return [x], (0.5, *c.of(x).shape[-c.int(1, c.of(x).dim()):])
+
+
 # op -> how it is used: Chooser -> (tensors, arguments)
 OPS = {
     "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
@@ -658,6 +663,8 @@ OPS = {
     "avg_pool1d": pool1d(further=lambda c: (c.flag(), c.flag())),
     "adaptive_avg_pool1d": lambda c: ([lines(c)], (c.int(1, 5),)),
     "adaptive_max_pool1d": lambda c: ([lines(c, Chooser.distinct)], (c.int(1, 5),)),
+    "layer_norm": over_last, "rms_norm": over_last,
+    "normalize": lambda c: (lambda x: ([x], (c.int(1, 3), c.dim(x), 1e-3)))(c.float(dims=1, away=0.1)),
     "relu": plain(), "leaky_relu": with_number(0.0, 1.0),
     **{name: lambda c: ([c.float()], (c.number(), c.number())) for name in ("threshold", "threshold_")},
     **{name: lambda c: ([c.float()], (c.number(-2, 0), c.number(0, 2))) for name in ("hardtanh", "hardtanh_")},

@@ -51,6 +51,7 @@ static void call_instance_norm(call *c)
     run(c, mn_instance_norm);
 }
 
+CALL(normalize, mn_normalize(t, x[0], a[0], (int)a[1], a[2]))
 CALL(local_response_norm, mn_local_response_norm(t, x[0], (int64_t)a[0], a[1], a[2], a[3]))
 
 const op_row rows_norm[] = {
@@ -59,6 +60,7 @@ const op_row rows_norm[] = {
     {"group_norm", .other = call_group_norm},
     {"batch_norm", .other = call_batch_norm},
     {"instance_norm", .other = call_instance_norm},
+    {"normalize", .other = call_normalize},
     {"local_response_norm", .other = call_local_response_norm},
     {0},
 };

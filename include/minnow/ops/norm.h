@@ -46,6 +46,10 @@ MN_API mn_tensor *mn_instance_norm(mn_tape *t, mn_tensor *x, mn_tensor *running_
                                    mn_tensor *running_var, mn_tensor *weight, mn_tensor *bias,
                                    bool use_input_stats, double momentum, double eps);
 
+/* x/max(|x|, eps), with the norm of order p (mn_norm_dim) along dim. PyTorch's defaults: p 2, dim 1, eps
+ * 1e-12. */
+MN_API mn_tensor *mn_normalize(mn_tape *t, mn_tensor *x, double p, int dim, double eps);
+
 /* x: [N, C, ...]: x (k + alpha mean)^-beta, mean: of the squares in `size` channels around each, from size/2
  * before on, those that are not there counting as 0. size >= 1. Krizhevsky, Sutskever and Hinton, "ImageNet
  * classification with deep convolutional neural networks", 2012. */

@@ -401,6 +401,19 @@ mn_tensor *mn_instance_norm(mn_tape *t, mn_tensor *x, mn_tensor *running_mean,
                          use_input_stats, momentum, eps);
 }
 
+/* ---- to length 1 ---- */
+
+static const mn_op normalize_op = {.name = "normalize"};
+
+mn_tensor *mn_normalize(mn_tape *t, mn_tensor *x, double p, int dim, double eps)
+{
+    if (!mni_begin(t, &normalize_op, &x, 1) || !mni_require_float(t, x)) return NULL;
+    if (!(eps >= 0))
+        return mn_tape_fail(t, MN_ERR_ARGUMENT, "eps is %g, not a number from 0 on", eps);
+    mn_tensor *length = mn_clamp(t, mn_norm_dim(t, x, p, &dim, 1, true), eps, INFINITY);
+    return mn_op_end(t, mn_div(t, x, length));
+}
+
 /* ---- over neighbouring channels ---- */
 
 static const mn_op local_response_norm_op = {.name = "local_response_norm"};
