@@ -10,10 +10,12 @@
 #include "tensor/compute.h"
 #include <string.h>
 
-/* Draws of a checkpoint's first run, in order; nested ones share the list of the outermost. */
+/* A draw of a checkpoint's first run, or a note, whose bytes stand behind it; nested checkpoints share the
+ * list of the outermost. */
 struct mni_draw {
     mn_rng at;
     uint64_t words;
+    size_t size; /* of a note */
     mni_draw *next;
 };
 
@@ -31,25 +33,42 @@ typedef struct checkpoint {
     bool running;             /* again */
 } checkpoint;
 
-mn_rng mni_tape_reserve(mn_tape *t, mn_rng *rng, uint64_t words)
+/* The next of the list: in the first run made, later found; NULL where that fails. */
+static mni_draw *next_draw(mn_tape *t, uint64_t words, size_t size)
 {
-    if (!t->draw) return mni_rng_reserve(rng, words);
     mni_draw *d = *t->draw;
     if (!t->recomputing) {
-        d = mni_arena_take(&t->arena, sizeof *d);
-        mn_rng at = mni_rng_reserve(rng, words);
+        d = mni_arena_take(&t->arena, sizeof *d + size);
         if (d)
-            *d = (mni_draw){.at = at, .words = words};
+            *d = (mni_draw){.words = words, .size = size};
         else
             mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the graph");
         *t->draw = d;
-    } else if (!d || t->draw == t->draws_end || d->words != words) {
+    } else if (!d || t->draw == t->draws_end || d->words != words || d->size != size) {
         d = NULL; /* mni_recompute will say that the function has changed */
         t->draws_end = NULL;
     }
+    if (d) t->draw = &d->next;
+    return d;
+}
+
+mn_rng mni_tape_reserve(mn_tape *t, mn_rng *rng, uint64_t words)
+{
+    if (!t->draw) return mni_rng_reserve(rng, words);
+    mni_draw *d = next_draw(t, words, 0);
     if (!d) return *rng;
-    t->draw = &d->next;
+    if (!t->recomputing) d->at = mni_rng_reserve(rng, words);
     return d->at;
+}
+
+void mni_tape_note(mn_tape *t, void *data, size_t size)
+{
+    mni_draw *d = t->draw && !t->error ? next_draw(t, 0, size) : NULL;
+    if (!d) return;
+    if (t->recomputing)
+        memcpy(data, d + 1, size);
+    else
+        memcpy(d + 1, data, size);
 }
 
 bool mn_tape_recomputing(const mn_tape *t)

@@ -40,6 +40,10 @@ mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *
  * checkpoint runs again. The tape gets an error when memory is short. */
 mn_rng mni_tape_reserve(mn_tape *t, mn_rng *rng, uint64_t words);
 
+/* What is computed from a state that changes with each run: noted in a checkpoint's first run, put into
+ * data again when it runs again. */
+void mni_tape_note(mn_tape *t, void *data, size_t size);
+
 /* ---- for the files of this folder ---- */
 
 typedef struct mni_draw mni_draw;

@@ -80,7 +80,9 @@ static mn_module *shallow(const mn_module *m)
         mni_free(mni_module_head_of(copy));
         return NULL;
     }
-    mn_visitor v = {.tensor = own_tensor, .child = own_child};
+    mni_module_head_of(copy)->parametrizations =
+        mni_module_head_of((mn_module *)(uintptr_t)m)->parametrizations;
+    mn_visitor v = {.tensor = own_tensor, .child = own_child, .want_hidden = true};
     mni_walk(&v, copy);
     return copy;
 }
@@ -102,7 +104,8 @@ mn_module *mn_module_clone(const mn_module *m)
         mni_pass_null("mn_module_clone", "the module");
         return NULL;
     }
-    clone_visitor c = {.base.tensor = clone_tensor, .base.child = clone_child};
+    clone_visitor c = {
+        .base.tensor = clone_tensor, .base.child = clone_child, .base.want_hidden = true};
     mn_module *copy = clone(&c, m);
     mni_map_free(&c.made);
     return copy;

@@ -169,6 +169,31 @@ mn_module *mn_nn_module_dict(const char *const *names, mn_module *const *childre
     return NULL;
 }
 
+bool mni_module_dict_add(mn_module *dict, const char *name, mn_module *child)
+{
+    container *c = (container *)dict;
+    const size_t size = (size_t)c->n * sizeof(void *), more = size + sizeof(void *);
+    char *own = mni_text_dup(name), **names = own ? mni_grow(c->names, size, more) : NULL;
+    if (names) c->names = names;
+    mn_module **children = names ? mni_grow(c->children, size, more) : NULL;
+    if (!children) {
+        mni_free(own);
+        return false;
+    }
+    c->children = children;
+    c->names[c->n] = own;
+    c->children[c->n++] = child;
+    return true;
+}
+
+mn_module *mni_module_dict_get(const mn_module *dict, const char *name)
+{
+    const container *c = (const container *)dict;
+    for (int i = 0; i < c->n; i++)
+        if (strcmp(c->names[i], name) == 0) return c->children[i];
+    return NULL;
+}
+
 /* ---- beside a shortcut ---- */
 
 typedef struct residual {

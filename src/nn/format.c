@@ -90,6 +90,7 @@ static bool format_module(mn_visitor *v, mn_module *m)
 {
     format_visitor *f = (format_visitor *)v;
     const int children = mn_module_child_count(m);
+    put(f, mni_class_prefix(m));
     put(f, m->cls->name);
     put(f, "(");
     f->depth++;
@@ -99,8 +100,8 @@ static bool format_module(mn_visitor *v, mn_module *m)
     put(f, text);
     if (m->cls == &mni_module_list_class) {
         format_list(f, m, children);
-    } else if (m->cls->visit) {
-        m->cls->visit(m, v);
+    } else {
+        mni_visit_parts(v, m);
     }
     f->depth--;
     if (children) put_line(f);

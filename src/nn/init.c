@@ -94,11 +94,20 @@ static void draw_tensor(mn_visitor *v, const char *name, mn_tensor **slot, mn_in
     v->done = true;
 }
 
+static bool complete_module(mn_visitor *v, mn_module *m)
+{
+    if (!first_time((init_visitor *)v, m)) return false;
+    if (m->cls->after_init && m->cls->after_init(m) != MN_OK) mni_walk_fail(v);
+    return !v->done;
+}
+
 mn_error mn_module_init(mn_module *m, uint64_t seed)
 {
     if (!m) return mni_pass_null("mn_module_init", "the module");
     init_visitor s = {.base.tensor = draw_tensor, .seed = seed};
     mn_error e = mni_walk(&s.base, m);
+    s.base = (mn_visitor){.module = complete_module};
+    if (e == MN_OK) e = mni_walk(&s.base, m);
     mni_map_free(&s.seen);
     return e ? e : mn_module_seed(m, seed, 0);
 }

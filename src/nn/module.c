@@ -34,13 +34,16 @@ static void match_child(mn_visitor *v, const char *name, mn_module **slot)
 {
     name_visitor *n = (name_visitor *)v;
     (void)name;
-    if (*slot != n->wanted) return;
+    if (*slot != n->wanted) {
+        mni_walk(v, *slot);
+        return;
+    }
     mni_path_text(v->path, NULL, n->buf, n->size);
     v->done = true;
 }
 
 /* "net.2.inner": the path that mn_module_init or mn_module_seed gave; before those, the name
- * among the children of the module that calls it. */
+ * in the tree of the module that calls it. */
 static void describe_frame(const mni_frame *f, char *buf, size_t size)
 {
     mn_module *m = (mn_module *)(uintptr_t)f->module;
@@ -107,6 +110,7 @@ static void run(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_ten
                 int n_out)
 {
     const mn_module_class *c = m->cls;
+    const bool plain = !mni_module_head_of(m)->parametrizations;
     if (n_in < 0 || (c->n_in && n_in != c->n_in)) {
         mn_tape_fail(t, MN_ERR_ARGUMENT, "%s takes %d inputs, not %d", c->name, c->n_in, n_in);
         return;
@@ -118,7 +122,8 @@ static void run(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in, mn_ten
     for (int i = 0; i < n_in; i++)
         if (!mni_check_input(t, in[i], i)) return;
     if (!run_pre_hooks(m, t, &in, n_in) ||
-        !settle(t, "the forward", m, c->forward(m, t, in, n_in, out, n_out)) ||
+        !settle(t, "the forward", m,
+                (plain ? c->forward : mni_parametrized_forward)(m, t, in, n_in, out, n_out)) ||
         !run_hooks(m, t, in, n_in, out, n_out))
         return;
     for (int i = 0; i < n_out; i++)
@@ -253,7 +258,7 @@ static void free_names(mni_name *name)
 void mn_module_free(mn_module *m)
 {
     if (!m || __atomic_fetch_sub(&m->refs, 1, __ATOMIC_ACQ_REL) != 1) return;
-    mni_walk(&(mn_visitor){.tensor = drop_tensor, .child = drop_child}, m);
+    mni_walk(&(mn_visitor){.tensor = drop_tensor, .child = drop_child, .want_hidden = true}, m);
     if (m->cls->free) m->cls->free(m);
     mn_module_remove_hooks(m);
     free_names(mni_module_head_of(m)->parameter_names);

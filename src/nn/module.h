@@ -22,7 +22,8 @@ struct mn_visitor {
     void (*tensor)(mn_visitor *v, const char *name, mn_tensor **slot, mn_init init, bool buffer);
     void (*child)(mn_visitor *v, const char *name, mn_module **slot);
     void (*rng)(mn_visitor *v, mn_rng *rng, bool *seeded);
-    bool want_empty; /* be told of slots that hold NULL, too */
+    bool want_empty;  /* be told of slots that hold NULL, too */
+    bool want_hidden; /* and of those whose place a parametrization has taken */
 
     mn_module *at;        /* the module whose parts are being named */
     const mni_path *path; /* the way to it, NULL at the root */
@@ -33,6 +34,9 @@ struct mn_visitor {
 
 /* Walks m and all below it; returns v->error. */
 mn_error mni_walk(mn_visitor *v, mn_module *m);
+
+/* Names the parts of v->at, m: its own, then its parametrizations. */
+void mni_visit_parts(mn_visitor *v, mn_module *m);
 
 /* Ends the walk with the thread's last error. */
 void mni_walk_fail(mn_visitor *v);
@@ -67,6 +71,8 @@ typedef struct mni_module_hook {
 typedef struct mni_module_head {
     mni_name *parameter_names, *buffer_names;
     mni_module_hook *hooks; /* in the order of their registration */
+    mn_module
+        *parametrizations; /* a ModuleDict with one for each tensor that is computed; NULL: none */
 } mni_module_head;
 
 mni_module_head *mni_module_head_of(mn_module *m);
@@ -80,6 +86,18 @@ char *mni_text_dup(const char *text);
 
 /* Its children are printed as torch's ModuleList prints them: a row of equal ones once. */
 extern const mn_module_class mni_module_list_class;
+
+/* One more child of a ModuleDict, which takes it over; false with the last error set, and then it did
+ * not. The child of that name; NULL. */
+bool mni_module_dict_add(mn_module *dict, const char *name, mn_module *child);
+mn_module *mni_module_dict_get(const mn_module *dict, const char *name);
+
+/* What stands before the class's name of a module that has parametrizations; else "". */
+const char *mni_class_prefix(mn_module *m);
+
+/* The class's forward on m, which has parametrizations (parametrize.c). */
+mn_error mni_parametrized_forward(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in,
+                                  mn_tensor **out, int n_out);
 
 /* For an argument that is NULL: leaves the reason of the failure that made it so, or, when there is
  * none, "who: what is NULL". Returns the last error. */

@@ -64,15 +64,15 @@ static bool add_row(mn_visitor *v, mn_module *m)
                .up = s->at,
                .depth = depth,
                .again = mni_map_get(&s->seen, m) != NULL};
-    snprintf(r->cell[0], CELL, "%*s%s%s%s%s", 2 * depth, "", v->path ? v->path->name : "",
-             v->path ? ": " : "", m->cls->name, r->again ? " (again)" : "");
+    snprintf(r->cell[0], CELL, "%*s%s%s%s%s%s", 2 * depth, "", v->path ? v->path->name : "",
+             v->path ? ": " : "", mni_class_prefix(m), m->cls->name, r->again ? " (again)" : "");
     if (r->again) return false;
     if (!mni_map_put(&s->seen, m, r)) {
         mni_walk_fail(v);
         return false;
     }
     s->at = r;
-    if (m->cls->visit) m->cls->visit(m, v);
+    mni_visit_parts(v, m);
     s->at = r->up;
     return false; /* its parts have been visited */
 }

@@ -341,7 +341,7 @@ mn_error mn_module_to(mn_module *m, mn_dtype dtype)
     if (!mni_is_float(dtype))
         return mn_fail(MN_ERR_DTYPE, "mn_module_to: parameters are f32 or f64, not %s",
                        mn_dtype_name(dtype));
-    to_visitor c = {.base.tensor = convert_tensor, .dtype = dtype};
+    to_visitor c = {.base.tensor = convert_tensor, .base.want_hidden = true, .dtype = dtype};
     mn_error e = mni_walk(&c.base, m);
     if (e == MN_OK) e = check_holders(&c, m);
     c.base.tensor = replace_tensor;

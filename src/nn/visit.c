@@ -12,10 +12,17 @@ mn_error mni_walk(mn_visitor *v, mn_module *m)
     int generators = v->generators;
     v->at = m;
     v->generators = 0;
-    if ((!v->module || v->module(v, m)) && !v->done && m->cls->visit) m->cls->visit(m, v);
+    if ((!v->module || v->module(v, m)) && !v->done) mni_visit_parts(v, m);
     v->at = outer;
     v->generators = generators;
     return v->error;
+}
+
+void mni_visit_parts(mn_visitor *v, mn_module *m)
+{
+    mn_module **parametrizations = &mni_module_head_of(m)->parametrizations;
+    if (m->cls->visit) m->cls->visit(m, v);
+    if (*parametrizations) mn_visit_child(v, "parametrizations", parametrizations);
 }
 
 void mni_walk_fail(mn_visitor *v)
@@ -28,6 +35,8 @@ static void visit_tensor(mn_visitor *v, const char *name, mn_tensor **slot, mn_i
                          bool buffer)
 {
     if (v->done || !v->tensor || *slot == MN_NONE || (!*slot && !v->want_empty)) return;
+    const mn_module *hiding = mni_module_head_of(v->at)->parametrizations;
+    if (hiding && !v->want_hidden && mni_module_dict_get(hiding, name)) return;
     v->tensor(v, name, slot, init, buffer);
 }
 

@@ -41,7 +41,9 @@ static void *serve(void *arg)
 int main(void)
 {
     net = mn_nn_sequential(mn_nn_linear(20, 64, NULL), mn_nn_rrelu(0.1, 0.3, NULL),
-                           mn_nn_dropout(0.5), mn_nn_linear(64, CLASSES, NULL));
+                           mn_nn_weight_norm(mn_nn_linear(64, 64, NULL), "weight", 0),
+                           mn_nn_dropout(0.5),
+                           mn_nn_spectral_norm(mn_nn_linear(64, CLASSES, NULL), "weight", NULL));
     mn_module_init(net, 1);
     mn_module_eval(net);
 

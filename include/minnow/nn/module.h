@@ -198,6 +198,9 @@ typedef struct mn_module_class {
     /* Names everything the module has, always in the same order. May be NULL. All else (freeing,
      * listing, initialising, train and eval) follows from it. */
     void (*visit)(mn_module *m, mn_visitor *v);
+    /* Computes what depends on other first values, when mn_module_init has drawn them all. Usually
+     * NULL. */
+    mn_error (*after_init)(mn_module *m);
     /* Frees what visit does not name. Usually NULL. */
     void (*free)(mn_module *m);
     /* m is a copy of a module's bytes: gives it memory of its own where it has that of the original

@@ -68,6 +68,38 @@ MN_API mn_module *mn_nn_group_norm(int64_t num_groups, int64_t num_channels,
 /* mn_local_response_norm; size >= 1. PyTorch's defaults: alpha 1e-4, beta 0.75, k 1. */
 MN_API mn_module *mn_nn_local_response_norm(int64_t size, double alpha, double beta, double k);
 
+/* ---- normalised weights ---- */
+/*
+ * Both take over m, change it and return it; after an error they free it and return NULL, so that they
+ * may stand around a constructor. m's own parameter `name` (not a child's) is from then on computed by ops
+ * in each forward pass from what stands in its place in the tree (torch.nn.utils.parametrizations).
+ * Where it has values, they stay; else mn_module_init draws it as ever, and then what depends on it.
+ * Errors: no such parameter; one that is computed already; a dim that it does not have. Of a class of your
+ * own, the parameter must stand in the struct itself, or the class have `copy`.
+ */
+
+/* g v/|v|, with a Euclidean norm for each index of dimension dim, or one of all for dim -1 (PyTorch's
+ * dim=None; 0 is its default). "parametrizations.weight.original0" is g, of size 1 in all dimensions
+ * but dim ([] for -1), at first the norms of v; "...original1" is v, of weight's shape. Salimans and Kingma, "Weight
+ * normalization", 2016. */
+MN_API mn_module *mn_nn_weight_norm(mn_module *m, const char *name, int dim);
+
+/* Options of spectral norm. */
+typedef struct mn_nn_spectral_norm_opts {
+    int n_power_iterations; /* in each forward pass in training; 0: 1 */
+    double eps;             /* least length that a vector is divided by; 0: 1e-12 */
+    int dim;                /* the rows' dimension; by default 0, of transposed convolutions 1 */
+    bool has_dim;           /* dim is to be used */
+} mn_nn_spectral_norm_opts;
+
+/* w/sigma, where sigma = u . W v approximates the largest singular value of w seen as a matrix W with rows
+ * along dim. "parametrizations.weight.original" is w; buffers "parametrizations.weight.0._u" and "..._v"
+ * are constants to the gradient, and are changed in training by power iterations: u = W v/|W v|,
+ * v = W^T u/|W^T u|. At first they are random and iterated 15 times. A vector w is divided by its
+ * length. Miyato et al., "Spectral normalization for generative adversarial networks", 2018. */
+MN_API mn_module *mn_nn_spectral_norm(mn_module *m, const char *name,
+                                      const mn_nn_spectral_norm_opts *opts);
+
 #ifdef __cplusplus
 }
 #endif
