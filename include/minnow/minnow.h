@@ -17,6 +17,7 @@
  *     minnow/ops/conv.h          convolutions and their transposes
  *     minnow/ops/pool.h          pooling, images in other sizes
  *     minnow/ops/norm.h          normalisation
+ *     minnow/ops/recurrent.h     recurrent cells, and layers of them over a sequence
  *     minnow/ops/activation.h    activations and dropout
  *     minnow/ops/attention.h     attention
  *     minnow/ops/loss.h          losses

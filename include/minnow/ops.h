@@ -26,6 +26,7 @@
 #include <minnow/ops/order.h>
 #include <minnow/ops/pointwise.h>
 #include <minnow/ops/pool.h>
+#include <minnow/ops/recurrent.h>
 #include <minnow/ops/reduce.h>
 #include <minnow/ops/shape.h>
 #include <minnow/ops/unary.h>

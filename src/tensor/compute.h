@@ -219,6 +219,34 @@ void mni_attention_forward(mni_team *team, const mni_attention *a);
 void mni_attention_backward(mni_team *team, const mni_attention *a,
                             const mni_attention_gradients *g);
 
+/* ---- recurrence ---- */
+
+/* A layer of cells (mni_cell) over all steps. All contiguous, of one dtype, `gates` and `rows` as below:
+ *
+ *     h, c  [steps + 1, batch, hidden]       states: number 0 is given and s + 1 is after step s; reversed,
+ *                                            number `steps` is given, and s after step s
+ *     a     [steps, batch, rows, hidden]     in: the inputs' sums (in the first `gates` rows); out: gates
+ *     b     [batch, gates, hidden]           scratch of forward
+ *     w     forward [hidden, gates hidden], backward [gates hidden, hidden]
+ *     gy    [steps, batch, hidden]           gradients of the states after, may be NULL
+ *     dh, dc [batch, hidden]                 in: those of the last states besides; out: of the first
+ *     da, db [steps, batch, gates, hidden]   out: of the inputs' and of the states' sums; for all but GRU
+ *                                            the same, and may be one */
+typedef struct mni_recurrent {
+    mn_dtype dtype;
+    mni_cell_kind kind;
+    int64_t steps, batch, hidden;
+    bool reverse;
+    const int64_t *lengths; /* a sample's state stays as it is at the steps from there on; NULL */
+    void *h, *c, *a, *b;
+    const void *w, *bias; /* bias [gates hidden] is b's, may be NULL */
+    const void *gy;
+    void *dh, *dc, *da, *db;
+} mni_recurrent;
+
+void mni_recurrent_forward(mni_team *team, const mni_recurrent *r);
+void mni_recurrent_backward(mni_team *team, const mni_recurrent *r);
+
 /* ---- convolution ---- */
 
 /* The sizes of a convolution over three dimensions, [0] the outermost (fewer: sizes of 1 in front):

@@ -46,6 +46,10 @@ void MNI_FOR_ISA(mni_norm_sums_f32)(const mni_normalization *p, int64_t begin, i
 void MNI_FOR_ISA(mni_norm_sums_f64)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_backward_f32)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_backward_f64)(const mni_normalization *p, int64_t begin, int64_t end);
+void MNI_FOR_ISA(mni_cell_f32)(const mni_cell *p);
+void MNI_FOR_ISA(mni_cell_f64)(const mni_cell *p);
+void MNI_FOR_ISA(mni_cell_backward_f32)(const mni_cell *p);
+void MNI_FOR_ISA(mni_cell_backward_f64)(const mni_cell *p);
 void MNI_FOR_ISA(mni_words)(int64_t n, uint32_t *words, mn_rng at);
 void MNI_FOR_ISA(mni_uniform_f32)(int64_t n, void *x, double low, double high, mn_rng at);
 void MNI_FOR_ISA(mni_uniform_f64)(int64_t n, void *x, double low, double high, mn_rng at);

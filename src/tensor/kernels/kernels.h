@@ -78,6 +78,40 @@ typedef struct mni_normalization {
  * channels of groups * depth. */
 typedef void (*mni_norm_fn)(const mni_normalization *p, int64_t begin, int64_t end);
 
+/* ---- recurrent cells ---- */
+
+typedef enum mni_cell_kind { MNI_RNN_TANH, MNI_RNN_RELU, MNI_LSTM, MNI_GRU } mni_cell_kind;
+
+/* One step of one sample, n units, all rows contiguous. A gate's sum is a[gate] + b[gate], what comes of
+ * the input and of the state before, both with their biases; of the order i, f, g, o (LSTM) and r, z, n
+ * (GRU). Forward leaves the gates in a; GRU's has a fourth row for the b of n. */
+typedef struct mni_cell {
+    mni_cell_kind kind;
+    int64_t n;
+    void *a;
+    const void *b;
+    const void *h0, *c0; /* the state before; c of LSTM alone */
+    void *h, *c;         /* and after */
+    /* Backward: dh and dc, the gradients of the state after from what follows, become those of the state
+     * before, but for the part of dh that goes through the product with it. da <- the gradient of the
+     * input's sums, db of the state's (with GRU another than da, otherwise not written). */
+    const void *gy; /* a further gradient of h, may be NULL */
+    void *dh, *dc, *da, *db;
+} mni_cell;
+
+typedef void (*mni_cell_fn)(const mni_cell *p);
+
+static inline int64_t mni_cell_gates(mni_cell_kind kind)
+{
+    return kind == MNI_LSTM ? 4 : kind == MNI_GRU ? 3 : 1;
+}
+
+/* How many rows a has. */
+static inline int64_t mni_cell_rows(mni_cell_kind kind)
+{
+    return kind == MNI_LSTM || kind == MNI_GRU ? 4 : 1;
+}
+
 /* ---- random draws (same bits on every instruction set); see mni_uniform and so on ---- */
 
 typedef void (*mni_words_fn)(int64_t n, uint32_t *words, mn_rng at);
@@ -119,6 +153,7 @@ typedef struct mni_kernel_table {
     mni_softmax_fn softmax[MNI_DTYPES];
     mni_softmax_backward_fn softmax_backward[MNI_DTYPES];
     mni_norm_fn norm_forward[MNI_DTYPES], norm_sums[MNI_DTYPES], norm_backward[MNI_DTYPES];
+    mni_cell_fn cell[MNI_DTYPES], cell_backward[MNI_DTYPES];
     mni_words_fn words;
     mni_uniform_fn uniform[MNI_DTYPES];
     mni_normal_fn normal[MNI_DTYPES];
