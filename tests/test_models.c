@@ -1,6 +1,7 @@
 /*
  * tests/test_models.c: whole models trained for 20 steps, against PyTorch's losses from the same weights and
- * batches (fixtures/models.py, in f64, within 1e-9): a convolutional net with batch normalisation.
+ * batches (fixtures/models.py, in f64, within 1e-9): a convolutional net with batch normalisation, an LSTM of
+ * two layers in both directions.
  */
 #include "fixture.h"
 #include "support.h"
@@ -22,6 +23,13 @@ static mn_module *cnn(void)
         mn_nn_linear(6, CLASSES, NULL));
 }
 
+static mn_module *lstm(void)
+{
+    return mn_nn_sequential(
+        mn_nn_lstm(4, 6, &(mn_nn_rnn_opts){.num_layers = 2, .bidirectional = true}),
+        mn_nn_linear(12, CLASSES, NULL));
+}
+
 static const struct model {
     const char *name; /* of the case */
     mn_module *(*make)(void);
@@ -30,6 +38,7 @@ static const struct model {
     int64_t targets;
 } models[] = {
     {"cnn", cnn, 4, {8, 2, 8, 8}, 8},
+    {"lstm", lstm, 3, {7, 5, 4}, 35},
 };
 enum { MODELS = sizeof models / sizeof *models };
 

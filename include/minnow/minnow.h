@@ -29,6 +29,7 @@
  *     minnow/nn/conv.h           convolutions
  *     minnow/nn/pool.h           pooling, images in other sizes
  *     minnow/nn/norm.h           normalisation
+ *     minnow/nn/recurrent.h      recurrent layers and cells
  *     minnow/nn/activation.h     activations
  *     minnow/nn/dropout.h        dropout
  *     minnow/nn/embedding.h      tables whose rows are looked up

@@ -20,5 +20,6 @@
 #include <minnow/nn/module.h>
 #include <minnow/nn/norm.h>
 #include <minnow/nn/pool.h>
+#include <minnow/nn/recurrent.h>
 
 #endif
