@@ -129,8 +129,8 @@ static mn_tensor *negative_elbo(const vae *v, mn_tape *t, mn_tensor *x, mn_rng *
     mn_tensor *noise = mn_randn_like(t, mean, rng);
     mn_tensor *z = mn_add(t, mean, mn_mul(t, deviation, noise));
     mn_tensor *logits = mn_module_forward(v->decoder, t, z);
-    mn_tensor *misses = mn_sub(t, mn_softplus(t, logits, 1, 20), mn_mul(t, logits, x));
-    mn_tensor *reconstruction = mn_sum(t, misses);
+    mn_tensor *reconstruction = mn_binary_cross_entropy_with_logits(
+        t, logits, x, &(mn_binary_cross_entropy_opts){.reduction = MN_REDUCE_SUM});
     /* sum of (mean^2 + variance - log_variance - 1) / 2 */
     mn_tensor *size = mn_add(t, mn_square(t, mean), mn_square(t, deviation));
     mn_tensor *excess = mn_sub_scalar(t, mn_sub(t, size, log_variance), 1);
@@ -208,11 +208,11 @@ static void train(trainer *s)
                grouped(mn_dataset_size(s->train)).text, grouped(s->shape[1] * s->shape[2]).text,
                grouped(s->shape[1] * s->shape[2]).text, o->hidden, o->latent, o->hidden,
                grouped(s->shape[1] * s->shape[2]).text, grouped(mn_module_numel(s->v.nets)).text);
-        printf("%d epochs, batch %" PRId64 ", Adam, learning rate %g falling to 0, seed %" PRIu64
+        printf("%d epoch%s, batch %" PRId64 ", Adam, learning rate %g falling to 0, seed %" PRIu64
                ", %d thread%s, minnow %s\n"
                "ELBO = -(reconstruction + KL), nats for each image\n\n",
-               o->epochs, o->batch_size, o->lr, o->seed, o->threads, o->threads == 1 ? "" : "s",
-               MN_VERSION);
+               o->epochs, o->epochs == 1 ? "" : "s", o->batch_size, o->lr, o->seed, o->threads,
+               o->threads == 1 ? "" : "s", MN_VERSION);
         fflush(stdout);
     }
     s->out.begun = seconds_now();
