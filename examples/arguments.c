@@ -78,7 +78,7 @@ static bool read_file(const char *program, const argument *a, const char *text)
 {
     *(const char **)a->value = text;
     if (*text) return true;
-    fprintf(stderr, "%s: --%s needs a name\n", program, a->name);
+    fprintf(stderr, "%s: --%s may not be empty\n", program, a->name);
     return false;
 }
 

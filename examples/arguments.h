@@ -15,7 +15,7 @@ typedef enum argument_kind {
     ARG_NUMBER,   /* double, from low to high */
     ARG_SEED,     /* uint64_t, all of them */
     ARG_CHOICE,   /* int: the value's place among `choices` */
-    ARG_FILE,     /* const char *, not empty */
+    ARG_FILE,     /* const char *, not empty: a file's name, or another text */
     ARG_PICTURE,  /* const char *: a name that plot.h can draw to */
     ARG_PNG,      /* const char *: a name for picture.h */
     ARG_OTHER     /* what `read` does with it */

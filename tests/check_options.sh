@@ -41,7 +41,7 @@ while read -r option value; do
         refused 2 "$option '-1x'" "$option" -1x
         refused 2 "$option ''" "$option" ''
         ;;
-    FILE | DIR) refused 2 "$option" "$option" '' ;;
+    FILE | DIR | TEXT) refused 2 "$option" "$option" '' ;;
     *) fail "--help gives $option the value $value" ;;
     esac
 done <"$work/options"
