@@ -250,7 +250,7 @@ static bool lengths_fit(mn_tape *t, const plan *p, const mn_tensor *lengths)
 
 static bool types_fit(mn_tape *t, mn_tensor *const in[INPUTS])
 {
-    static const char *const names[] = {[X] = "x", [W_IH] = "w_ih", [W_HH] = "w_hh"};
+    static const char *const names[INPUTS] = {[X] = "x", [W_IH] = "w_ih", [W_HH] = "w_hh"};
     for (int i = 0; i < INPUTS; i++) {
         if (in[i] == MN_NONE && names[i]) {
             mn_tape_fail(t, MN_ERR_ARGUMENT, "%s is MN_NONE, but a tensor is needed", names[i]);
