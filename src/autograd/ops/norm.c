@@ -88,11 +88,8 @@ static void norm_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
         g = mn_mul(t, g, hat);
         sum = sum ? mn_add(t, sum, g) : g;
     }
-    if (p->centre && gy[MEAN]) {
-        mn_tensor *g = mn_expand(t, mn_mul_scalar(t, gy[MEAN], 1 / count), 4,
-                                 (int64_t[]){p->batch, p->groups, p->depth, p->space});
-        sum = sum ? mn_add(t, sum, g) : g;
-    }
+    /* the mean is only used together with the deviation, which then has a gradient, too */
+    if (p->centre && gy[MEAN]) sum = mn_add(t, sum, mn_mul_scalar(t, gy[MEAN], 1 / count));
     if (mn_needs(n, X)) gx[X] = like_input(t, n, X, sum);
 }
 
