@@ -272,6 +272,25 @@ void mni_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
               const mn_tensor *const of[3], const mn_tensor *bias, void *scratch);
 int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role);
 
+/* ---- connectionist temporal classification ---- */
+
+/* A sample's path goes through `states`: labels[n, 0 .. 2 length], its targets with blanks before, between
+ * and behind them. Each step it stays, goes on by one, or by two from a target to another one. */
+typedef struct mni_ctc {
+    const mn_tensor *x;     /* [steps, batch, classes], f32 or f64: logarithms of probabilities */
+    int64_t states;         /* of the longest target: the distance of the rows of labels */
+    const int64_t *labels;  /* [batch, states] */
+    const int64_t *steps;   /* [batch]: how many of x's count */
+    const int64_t *lengths; /* [batch]: of the targets */
+    bool zero_infinity;
+    double *scratch;   /* mni_ctc_scratch of them */
+    mn_tensor *losses; /* [batch], contiguous, of x's dtype; infinite (or 0) where no path fits */
+    mn_tensor *slopes; /* d loss/d x, contiguous like x; NULL: not wanted */
+} mni_ctc;
+
+void mni_ctc_run(mni_team *team, const mni_ctc *job);
+int64_t mni_ctc_scratch(const mni_ctc *job);
+
 /* The BLAS in use: "OpenBLAS 0.3.21 Zen", or "none". Static text. */
 const char *mni_blas_name(void);
 

@@ -60,6 +60,11 @@ CALL(triplet_margin,
      mn_triplet_margin_loss(t, x[0], x[1], x[2],
                             &(mn_triplet_margin_loss_opts){REDUCTION, .margin = a[1], .p = a[2],
                                                            .eps = a[3], .swap = a[4] != 0}))
+/* a[3]: log_softmax first */
+CALL(ctc, mn_ctc_loss(t, a[3] != 0 ? mn_log_softmax(t, x[0], -1) : x[0], x[1], x[2], x[3],
+                      &(mn_ctc_loss_opts){REDUCTION, .blank = (int64_t)a[1],
+                                          .zero_infinity = a[2] != 0}))
+
 const op_row rows_loss[] = {
     {"l1_loss", .loss = mn_l1_loss},
     {"mse_loss", .loss = mn_mse_loss},
@@ -70,6 +75,7 @@ const op_row rows_loss[] = {
     {"multi_margin_loss", .other = call_multi_margin},
     {"multilabel_margin_loss", .loss = mn_multilabel_margin_loss},
     {"multilabel_soft_margin_loss", .other = call_multilabel_soft_margin},
+    {"ctc_loss", .other = call_ctc},
     {"binary_cross_entropy", .other = call_binary},
     {"binary_cross_entropy_with_logits", .other = call_binary_with_logits},
     {"kl_div", .other = call_kl_div},

@@ -113,6 +113,28 @@ typedef struct mn_multilabel_soft_margin_loss_opts {
 MN_API mn_tensor *mn_multilabel_soft_margin_loss(mn_tape *t, mn_tensor *x, mn_tensor *target,
                                                  const mn_multilabel_soft_margin_loss_opts *opts);
 
+/* ---- of sequences ---- */
+
+/* Options of mn_ctc_loss. */
+typedef struct mn_ctc_loss_opts {
+    mn_reduction reduction; /* the mean is over loss/(length of the target, at least 1) */
+    int64_t blank;          /* the class that is none */
+    bool zero_infinity;     /* a target that does not fit gives 0, without gradient, not infinity */
+} mn_ctc_loss_opts;
+
+/* -ln of the probability that classes drawn at each of T steps, with repetitions merged and blanks taken out
+ * after that, are the target (Graves et al., "Connectionist temporal classification", 2006).
+ * log_probabilities: [T, N, C], as mn_log_softmax over C gives, or [T, C]; targets: i64 [N, S], or all one
+ * behind the other [sum of target_lengths]; input_lengths, target_lengths: i64 [N] (of [T, C]: [] or [1]),
+ * the steps and targets of each sample that count -> [], or [N] (of [T, C]: []). Errors: a length below 0 or
+ * beyond T or S; a target that is blank or no class.
+ *
+ * The gradient is that of this number for all log_probabilities. PyTorch adds e^log_probabilities to it,
+ * which the gradient of log_softmax takes away again. */
+MN_API mn_tensor *mn_ctc_loss(mn_tape *t, mn_tensor *log_probabilities, mn_tensor *targets,
+                              mn_tensor *input_lengths, mn_tensor *target_lengths,
+                              const mn_ctc_loss_opts *opts);
+
 /* ---- of probabilities ---- */
 
 /* Options of mn_binary_cross_entropy and mn_binary_cross_entropy_with_logits. */
