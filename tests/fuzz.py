@@ -596,6 +596,14 @@ def over_last(c):
     return [x], (0.5, *c.of(x).shape[-c.int(1, c.of(x).dim()):])
 
 
+def against_like(further=lambda c: ()):
+    """A loss of two tensors of one shape: the reduction, then further arguments."""
+    def use(c):
+        x = c.float()
+        return [x, c.like(x)], (c.int(0, 2), *further(c))
+    return use
+
+
 # op -> how it is used: Chooser -> (tensors, arguments)
 OPS = {
     "add": pair(), "sub": pair(), "mul": pair(), "div": pair(away=0.2),
@@ -677,7 +685,12 @@ OPS = {
                                   "tanhshrink")},
     "glu": glu, "softmax": along(), "softmin": along(), "log_softmax": along(),
     "scaled_dot_product_attention": attention,
-    "mse_loss": lambda c: ((lambda x: ([x, c.like(x)], (c.int(0, 2),)))(c.float())),
+    "mse_loss": against_like(), "l1_loss": against_like(), "binary_cross_entropy_with_logits": against_like(lambda c: (0,)),
+    "huber_loss": against_like(lambda c: (c.number(0.5, 2.0),)),
+    "smooth_l1_loss": against_like(lambda c: (c.number(0.5, 2.0),)),
+    "poisson_nll_loss": against_like(lambda c: (0, 0, 0)),
+    "cosine_similarity": lambda c: ((lambda x: ([x, c.like(x)], (-1, 1e-8)))(c.float(dims=1, away=0.1))),
+    "pairwise_distance": lambda c: ((lambda x: ([x, c.like(x)], (2, 0.5, c.flag())))(c.float(dims=1))),
 }
 
 

@@ -75,7 +75,7 @@ static void ctc_loss_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_t
     mn_tensor *y = by_ops(t, x, &p), *never = mn_gt_scalar(t, y, -NEVER / 2);
     mn_tensor *g = mn_masked_fill(t, mn_to(t, gy[0], MN_F64), never, of_never);
     if (t->error) return;
-    mn_grad(t, &y, 1, &x, 1, gx,
+    mn_grad(t, &y, 1, &x, 1, &gx[0],
             &(mn_grad_opts){
                 .cotangents = &g, .create_graph = mn_grad_enabled(t), .allow_unused = true});
 }
