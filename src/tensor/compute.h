@@ -228,7 +228,8 @@ void mni_attention_backward(mni_team *team, const mni_attention *a,
  *     a     [steps, batch, rows, hidden]     in: the inputs' sums (in the first `gates` rows); out: gates
  *     b     [batch, gates, hidden]           scratch of forward
  *     w     forward [hidden, gates hidden], backward [gates hidden, hidden]
- *     gy    [steps, batch, hidden]           gradients of the states after, may be NULL
+ *     gy    [steps, batch, hidden]           gradients of the states after, may be NULL; not read where a
+ *                                            sequence has ended
  *     dh, dc [batch, hidden]                 in: those of the last states besides; out: of the first
  *     da, db [steps, batch, gates, hidden]   out: of the inputs' and of the states' sums; for all but GRU
  *                                            the same, and may be one */

@@ -99,11 +99,6 @@ static void forward_block(void *arg, int64_t chunk)
 
 /* ---- backward ---- */
 
-static void add_row(const mni_cell *c, mn_dtype dtype)
-{
-    if (c->gy) mni_kernels()->add[dtype](c->n, c->dh, 1, c->gy, 1, c->dh, 1, NULL);
-}
-
 static void backward_block(void *arg, int64_t chunk)
 {
     const job *j = arg;
@@ -119,7 +114,6 @@ static void backward_block(void *arg, int64_t chunk)
                 mni_kernels()->cell_backward[r->dtype](&c);
                 continue;
             }
-            add_row(&c, r->dtype);
             memset(c.da, 0, row);
             memset(c.db, 0, row);
         }
