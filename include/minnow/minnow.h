@@ -32,6 +32,7 @@
  *     minnow/nn/recurrent.h      recurrent layers and cells
  *     minnow/nn/activation.h     activations
  *     minnow/nn/dropout.h        dropout
+ *     minnow/nn/attention.h      attention, the transformer's layers
  *     minnow/nn/embedding.h      tables whose rows are looked up
  *   minnow/optim.h             optimizers:
  *     minnow/optim/step.h        stepping, groups and options, clipping, state

@@ -11,6 +11,7 @@
 #define MINNOW_NN_H
 
 #include <minnow/nn/activation.h>
+#include <minnow/nn/attention.h>
 #include <minnow/nn/container.h>
 #include <minnow/nn/conv.h>
 #include <minnow/nn/dropout.h>

@@ -45,6 +45,18 @@ static const mn_module_class linear_class = {.name = "Linear",
                                              .visit = linear_visit,
                                              .describe = linear_describe};
 
+static mn_module *make(const mn_module_class *class, int64_t in_features, int64_t out_features,
+                       bool no_bias)
+{
+    linear *l = (linear *)mn_module_new(class);
+    if (!l) return NULL;
+    l->in_features = in_features;
+    l->out_features = out_features;
+    l->weight = mn_parameter(MN_F32, 2, (int64_t[]){out_features, in_features});
+    l->bias = no_bias ? MN_NONE : mn_parameter(MN_F32, 1, &out_features);
+    return mn_module_finish(&l->base);
+}
+
 mn_module *mn_nn_linear(int64_t in_features, int64_t out_features, const mn_nn_linear_opts *opts)
 {
     if (in_features < 1 || out_features < 1) {
@@ -52,11 +64,28 @@ mn_module *mn_nn_linear(int64_t in_features, int64_t out_features, const mn_nn_l
                 (long long)in_features, (long long)out_features);
         return NULL;
     }
-    linear *l = (linear *)mn_module_new(&linear_class);
-    if (!l) return NULL;
-    l->in_features = in_features;
-    l->out_features = out_features;
-    l->weight = mn_parameter(MN_F32, 2, (int64_t[]){out_features, in_features});
-    l->bias = opts && opts->no_bias ? MN_NONE : mn_parameter(MN_F32, 1, &out_features);
-    return mn_module_finish(&l->base);
+    return make(&linear_class, in_features, out_features, opts && opts->no_bias);
+}
+
+/* ---- the last layer of attention, whose bias begins at 0 ---- */
+
+static void out_proj_visit(mn_module *m, mn_visitor *v)
+{
+    linear *l = (linear *)m;
+    const double k = 1 / sqrt((double)l->in_features);
+    mn_visit_parameter(v, "weight", &l->weight, mn_init_uniform(-k, k));
+    mn_visit_parameter(v, "bias", &l->bias, mn_init_constant(0));
+}
+
+static const mn_module_class out_proj_class = {.name = "NonDynamicallyQuantizableLinear",
+                                               .size = sizeof(linear),
+                                               .n_in = 1,
+                                               .n_out = 1,
+                                               .forward = linear_forward,
+                                               .visit = out_proj_visit,
+                                               .describe = linear_describe};
+
+mn_module *mni_out_proj(int64_t features, bool no_bias)
+{
+    return make(&out_proj_class, features, features, no_bias);
 }

@@ -99,6 +99,9 @@ const char *mni_class_prefix(mn_module *m);
 mn_error mni_parametrized_forward(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in,
                                   mn_tensor **out, int n_out);
 
+/* The Linear behind attention, "NonDynamicallyQuantizableLinear": its bias is 0 at first. */
+mn_module *mni_out_proj(int64_t features, bool no_bias);
+
 /* For an argument that is NULL: leaves the reason of the failure that made it so, or, when there is
  * none, "who: what is NULL". Returns the last error. */
 mn_error mni_pass_null(const char *who, const char *what);
