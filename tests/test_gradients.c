@@ -180,12 +180,14 @@ static mn_tensor *cotangent(mn_tape *t, mn_tensor *y)
 typedef mn_error (*checker)(mn_function, mn_tensor *const *, int, void *,
                             const mn_gradcheck_opts *);
 
+/* Of a module, which is made of ops, second derivatives are looked at in one arrangement. */
 static void check_differences(const op_row *r, checker check)
 {
     for (const fixture_case *f = ops.cases; f < ops.cases + ops.n; f++) {
         if (!tried(r, f)) continue;
         for (arrangement a = LEAF; a < ARRANGEMENTS; a++) {
-            if (!applies(r, a)) continue;
+            if (!applies(r, a) || (r->module && check == mn_gradgradcheck && a != NON_LEAF))
+                continue;
             trial c = trial_make(r, f, a, MN_F64);
             mn_error e = check(trial_run, c.leaves, c.n, &c, NULL);
             ck_assert_msg(e == MN_OK, "%s: %s", c.name, mn_last_message());
@@ -232,9 +234,11 @@ static void check_third(trial *c)
     mn_release(in[c->n]);
 }
 
+/* Of ops: a module's third derivatives are theirs. */
 START_TEST(third_derivative_agrees_with_finite_differences)
 {
     const op_row *r = row_at(_i);
+    if (r->module) return;
     for (const fixture_case *f = ops.cases; f < ops.cases + ops.n; f++) {
         if (!tried(r, f)) continue;
         trial c = trial_make(r, f, NON_LEAF, MN_F64);
