@@ -340,7 +340,7 @@ static bool prepare(trainer *s)
     size_t part = (size_t)(o->batch_size * o->length) * sizeof *s->in;
     s->in = malloc(part);
     s->next = malloc(part);
-    s->net = language_model(o->model, s->text.kinds, &o->shape, o->seed);
+    s->net = language_model((language_kind)o->model, s->text.kinds, &o->shape, o->seed);
     s->adamw = mn_optim_adamw(s->net, o->lr, 0.9, 0.999, 0.01, NULL);
     s->schedule = mn_scheduler_one_cycle_lr(
         s->adamw, o->lr, total,
@@ -348,8 +348,9 @@ static bool prepare(trainer *s)
     s->t = mn_tape_new(&(mn_tape_opts){.threads = o->threads});
     s->rng = mn_rng_make(o->seed, mn_rng_stream("charlm"));
     s->out = terminal_begin(o->quiet);
-    if (memory_init(&s->memory, o->model, &o->shape, o->batch_size) &&
-        memory_init(&s->single, o->model, &o->shape, 1) && s->schedule && s->t && s->in && s->next)
+    if (memory_init(&s->memory, (language_kind)o->model, &o->shape, o->batch_size) &&
+        memory_init(&s->single, (language_kind)o->model, &o->shape, 1) && s->schedule && s->t &&
+        s->in && s->next)
         return true;
     fprintf(stderr, "charlm: %s\n", s->in && s->next ? mn_last_message() : "out of memory");
     return false;

@@ -100,7 +100,8 @@ static void renormalize(mn_tape *t, mn_tensor *weight, const mn_tensor *index, m
 static mn_tensor *look_up(mn_tape *t, const mn_op *op, mn_tensor *weight, mn_tensor *index,
                           int64_t n, const mn_embedding_opts *o, int64_t skip, bool zero)
 {
-    const int64_t shape[] = {n, weight->shape[1]}, size = (int64_t)mn_dtype_size(weight->dtype);
+    const int64_t shape[] = {n, weight->shape[1]},
+                  size = (int64_t)mn_dtype_size((mn_dtype)weight->dtype);
     mn_tensor *at = mn_op_view(t, index, 2, shape, (int64_t[]){1, 0}, 0);
     mn_tensor *y = mni_tape_tensor(t, (mn_dtype)weight->dtype, 2, shape), *w = MN_NONE;
     if (!at || !y) return NULL;
