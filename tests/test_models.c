@@ -1,7 +1,7 @@
 /*
  * tests/test_models.c: whole models trained for 20 steps, against PyTorch's losses from the same weights and
  * batches (fixtures/models.py, in f64, within 1e-9): a convolutional net with batch normalisation, an LSTM of
- * two layers in both directions.
+ * two layers in both directions, a transformer encoder of three.
  */
 #include "fixture.h"
 #include "support.h"
@@ -30,6 +30,17 @@ static mn_module *lstm(void)
         mn_nn_linear(12, CLASSES, NULL));
 }
 
+static mn_module *transformer(void)
+{
+    mn_nn_transformer_opts usual = {.batch_first = true};
+    mn_nn_transformer_opts other = {
+        .batch_first = true, .norm_first = true, .activation = MN_TRANSFORMER_GELU};
+    mn_module *layer = mn_nn_transformer_encoder_layer(8, 2, 16, 0, &usual);
+    return mn_nn_sequential(mn_nn_transformer_encoder(layer, 2),
+                            mn_nn_transformer_encoder_layer(8, 4, 12, 0, &other),
+                            mn_nn_linear(8, CLASSES, NULL));
+}
+
 static const struct model {
     const char *name; /* of the case */
     mn_module *(*make)(void);
@@ -39,6 +50,7 @@ static const struct model {
 } models[] = {
     {"cnn", cnn, 4, {8, 2, 8, 8}, 8},
     {"lstm", lstm, 3, {7, 5, 4}, 35},
+    {"transformer", transformer, 3, {3, 7, 8}, 21},
 };
 enum { MODELS = sizeof models / sizeof *models };
 
