@@ -16,6 +16,7 @@ extern "C" {
  * round), or of the input's dtype, added to the scores. Both may be given, or MN_NONE. A query that may
  * attend to nothing gets zeros (PyTorch: NaN, where the weights are asked for). */
 
+/* Options of multihead attention. */
 typedef struct mn_nn_multihead_attention_opts {
     double dropout; /* share of the weights that is dropped in training */
     bool no_bias;
@@ -41,6 +42,7 @@ typedef enum mn_transformer_activation {
     MN_TRANSFORMER_GELU
 } mn_transformer_activation;
 
+/* Options of a transformer's layers. */
 typedef struct mn_nn_transformer_opts {
     mn_transformer_activation activation;
     double layer_norm_eps; /* 0: 1e-5 */
