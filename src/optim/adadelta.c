@@ -27,7 +27,7 @@ static const mni_optim_class adadelta = {.name = "adadelta",
                                          .options = options,
                                          .states = states,
                                          .begin = begin,
-                                         .loop = mni_loop_adadelta};
+                                         .loop = MNI_LOOP_adadelta};
 
 static const double *group(double option[OPTIONS], double lr, double rho,
                            const mn_optim_adadelta_opts *opts)

@@ -88,7 +88,7 @@ static void follow_columns(void *arg, int64_t begin, int64_t end)
     mni_update u = {.n = end - begin, .state = {sum}};
     for (int64_t r = 0; r < m->rows; r++) {
         u.g = row_of(m, m->u->g, r, begin);
-        mni_loop_squares[m->u->dtype](&u);
+        mni_loop(MNI_LOOP_squares, m->u->dtype)(&u);
     }
     for (int64_t c = begin; c < end; c++)
         follow(m->u, m->u->state[COL_VAR], c, sum[c - begin] / (double)m->rows);
@@ -103,7 +103,7 @@ static void divide_rows(void *arg, int64_t begin, int64_t end)
         u.work = (void *)(uintptr_t)row_of(m, m->u->work, r, 0);
         u.c[0] = get(m->u->dtype, m->u->state[ROW_VAR], r) / m->mean;
         u.c[1] = m->u->c[1];
-        mni_loop_row[m->u->dtype](&u);
+        mni_loop(MNI_LOOP_row, m->u->dtype)(&u);
     }
 }
 
@@ -148,7 +148,7 @@ static void whole(mni_update *u, mni_team *team)
     const double size = sqrt(mni_dot(team, u->dtype, u->n, u->p, u->p) / numel);
     const double rate = fmax(o[EPS2], size) * fmin(o[LR], 1 / root);
     if (p->ndim < 2) {
-        mni_optim_run(team, u, mni_loop_vector[u->dtype]);
+        mni_optim_run(team, u, mni_loop(MNI_LOOP_vector, u->dtype));
     } else {
         matrix m = {u, team, p->shape[p->ndim - 2], p->shape[p->ndim - 1], 0};
         const int64_t each = m.rows * m.columns;

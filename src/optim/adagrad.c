@@ -29,7 +29,7 @@ static const mni_optim_class adagrad = {.name = "adagrad",
                                         .options = options,
                                         .states = states,
                                         .begin = begin,
-                                        .loop = mni_loop_adagrad};
+                                        .loop = MNI_LOOP_adagrad};
 
 static const double *group(double option[OPTIONS], double lr, const mn_optim_adagrad_opts *opts)
 {

@@ -41,7 +41,7 @@ static void begin(mni_update *u)
 }
 
 static const mni_optim_class adam = {
-    .name = "adam", .options = options, .states = states, .begin = begin, .loop = mni_loop_adam};
+    .name = "adam", .options = options, .states = states, .begin = begin, .loop = MNI_LOOP_adam};
 
 static const double *group(double option[OPTIONS], double lr, double beta1, double beta2,
                            const mn_optim_adam_opts *opts)
@@ -74,7 +74,7 @@ mn_optim *mn_optim_adam_tensors(mn_tensor *const *parameters, int n, double lr, 
 /* ---- AdamW ---- */
 
 static const mni_optim_class adamw = {
-    .name = "adamw", .options = options, .states = states, .begin = begin, .loop = mni_loop_adam};
+    .name = "adamw", .options = options, .states = states, .begin = begin, .loop = MNI_LOOP_adam};
 
 static const double *group_w(double option[OPTIONS], double lr, double beta1, double beta2,
                              double weight_decay, const mn_optim_adamw_opts *opts)

@@ -28,7 +28,7 @@ static const mni_optim_class adamax = {.name = "adamax",
                                        .options = options,
                                        .states = states,
                                        .begin = begin,
-                                       .loop = mni_loop_adamax};
+                                       .loop = MNI_LOOP_adamax};
 
 static const double *group(double option[OPTIONS], double lr, double beta1, double beta2,
                            const mn_optim_adamax_opts *opts)

@@ -35,7 +35,7 @@ static const mni_optim_class asgd = {.name = "asgd",
                                      .states = states,
                                      .numbers = numbers,
                                      .begin = begin,
-                                     .loop = mni_loop_asgd};
+                                     .loop = MNI_LOOP_asgd};
 
 static const double *group(double option[OPTIONS], double lr, double lambd, double alpha, double t0,
                            const mn_optim_asgd_opts *opts)

@@ -22,7 +22,7 @@ static void begin(mni_update *u)
 }
 
 static const mni_optim_class lion = {
-    .name = "lion", .options = options, .states = states, .begin = begin, .loop = mni_loop_lion};
+    .name = "lion", .options = options, .states = states, .begin = begin, .loop = MNI_LOOP_lion};
 
 static const double *group(double option[OPTIONS], double lr, double beta1, double beta2,
                            const mn_optim_lion_opts *opts)

@@ -1,5 +1,5 @@
 /*
- * optim/loops.h: the arithmetic of every optimizer on single elements. loops.c includes this text
+ * optim/loops.h: the arithmetic of every optimizer on single elements. loops_isa.c includes this text
  * twice: T is float, then double, and LOOP(name) a name for it.
  *
  * p: parameter, g: its gradient (negated by maximize, weight decay added), c: the numbers that the

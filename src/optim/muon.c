@@ -100,7 +100,7 @@ static void whole(mni_update *u, mni_team *team)
     const double scale =
         o[MATCH_RMS_ADAMW] != 0 ? 0.2 * sqrt(fmax(rows, columns)) : sqrt(fmax(1, rows / columns));
     if (u->n == 0) return;
-    mni_optim_run(team, u, mni_loop_muon[u->dtype]);
+    mni_optim_run(team, u, mni_loop(MNI_LOOP_muon, u->dtype));
     const double norm = sqrt(mni_dot(team, u->dtype, u->n, u->work, u->work));
     mni_blend(team, u->dtype, u->n, 1 / fmax(norm, o[EPS]), u->work, 0, u->work, u->work);
     orthogonalise(u, team);

@@ -56,7 +56,7 @@ static const mni_optim_class nadam = {.name = "nadam",
                                       .states = states,
                                       .numbers = numbers,
                                       .begin = begin,
-                                      .loop = mni_loop_nadam};
+                                      .loop = MNI_LOOP_nadam};
 
 static const double *group(double option[OPTIONS], double lr, double beta1, double beta2,
                            double momentum_decay, const mn_optim_nadam_opts *opts)

@@ -7,6 +7,7 @@
 #define MNI_OPTIM_H
 
 #include "core/team.h"
+#include "tensor/kernels/kernels.h"
 #include "tensor/tensor.h"
 #include <minnow/optim.h>
 
@@ -72,8 +73,28 @@ typedef struct mni_update {
     const mn_tensor *parameter;
 } mni_update;
 
-/* One for each dtype: [MN_F32], [MN_F64]. */
 typedef void (*mni_optim_loop)(const mni_update *u);
+
+/* ---- loops_isa.c: the loops of loops.h, each by dtype: [MN_F32], [MN_F64] ---- */
+
+#define MNI_EACH_LOOP(M)                                                                           \
+    M(sgd)                                                                                         \
+    M(adam) M(adamax) M(nadam) M(radam) M(adagrad) M(adadelta) M(rmsprop) M(rprop) M(asgd) M(lion) \
+        M(muon) M(vector) M(row) M(squares)
+#define MNI_LOOP(name) MNI_LOOP_##name,
+typedef enum mni_loop_kind { MNI_LOOP_NONE, MNI_EACH_LOOP(MNI_LOOP) MNI_LOOPS } mni_loop_kind;
+#undef MNI_LOOP
+
+/* Those for one instruction set. */
+struct mni_loop_table {
+    mni_optim_loop loop[MNI_LOOPS][2];
+};
+
+/* The one for this processor. */
+static inline mni_optim_loop mni_loop(mni_loop_kind kind, mn_dtype dtype)
+{
+    return mni_kernels()->loops->loop[kind][dtype];
+}
 
 typedef struct mni_state {
     const char *name; /* PyTorch's */
@@ -96,8 +117,8 @@ typedef struct mni_optim_class {
     const char *(*unfit)(const mn_tensor *p, const mn_tensor *first);
     /* Once for each parameter and step. */
     void (*begin)(mni_update *u);
-    /* For each block, when all that an element needs is its own gradient and state; NULL: */
-    const mni_optim_loop *loop;
+    /* For each block, when all that an element needs is its own gradient and state; none: */
+    mni_loop_kind loop;
     /* For the whole parameter, u->n elements; u->g is the gradient itself. */
     void (*whole)(mni_update *u, mni_team *team);
     /* Bytes of scratch memory for a parameter. May be NULL. */
@@ -187,13 +208,6 @@ double mni_optim_ask(mn_optim *o, mn_tape *t, mn_closure closure, void *user);
 
 /* loop over all u->n elements in blocks, on the team; g is the gradient itself. */
 void mni_optim_run(mni_team *team, const mni_update *u, mni_optim_loop loop);
-
-/* ---- loops.c ---- */
-
-extern const mni_optim_loop mni_loop_sgd[2], mni_loop_adam[2], mni_loop_adamax[2],
-    mni_loop_nadam[2], mni_loop_radam[2], mni_loop_adagrad[2], mni_loop_adadelta[2],
-    mni_loop_rmsprop[2], mni_loop_rprop[2], mni_loop_asgd[2], mni_loop_lion[2], mni_loop_muon[2],
-    mni_loop_vector[2], mni_loop_row[2], mni_loop_squares[2];
 
 /* ---- flat.c: vectors of n adjacent elements, f32 or f64 ---- */
 

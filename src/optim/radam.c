@@ -33,7 +33,7 @@ static void begin(mni_update *u)
 }
 
 static const mni_optim_class radam = {
-    .name = "radam", .options = options, .states = states, .begin = begin, .loop = mni_loop_radam};
+    .name = "radam", .options = options, .states = states, .begin = begin, .loop = MNI_LOOP_radam};
 
 static const double *group(double option[OPTIONS], double lr, double beta1, double beta2,
                            const mn_optim_radam_opts *opts)

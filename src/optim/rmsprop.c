@@ -29,7 +29,7 @@ static const mni_optim_class rmsprop = {.name = "rmsprop",
                                         .options = options,
                                         .states = states,
                                         .begin = begin,
-                                        .loop = mni_loop_rmsprop};
+                                        .loop = MNI_LOOP_rmsprop};
 
 static const double *group(double option[OPTIONS], double lr, double alpha,
                            const mn_optim_rmsprop_opts *opts)

@@ -35,7 +35,7 @@ static const mni_optim_class rprop = {.name = "rprop",
                                       .states = states,
                                       .check = check,
                                       .begin = begin,
-                                      .loop = mni_loop_rprop};
+                                      .loop = MNI_LOOP_rprop};
 
 static const double *group(double option[OPTIONS], double lr, const mn_optim_rprop_opts *opts)
 {

@@ -38,7 +38,7 @@ static const mni_optim_class sgd = {.name = "sgd",
                                     .states = states,
                                     .check = check,
                                     .begin = begin,
-                                    .loop = mni_loop_sgd};
+                                    .loop = MNI_LOOP_sgd};
 
 /* The options of a group. */
 static const double *group(double option[OPTIONS], double lr, const mn_optim_sgd_opts *opts)

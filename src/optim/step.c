@@ -160,7 +160,7 @@ static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, const mn_tens
     }
     o->cls->begin(&u);
     if (o->cls->loop) {
-        mni_optim_run(team, &u, o->cls->loop[u.dtype]);
+        mni_optim_run(team, &u, mni_loop(o->cls->loop, u.dtype));
     } else {
         o->cls->whole(&u, team);
     }

@@ -40,6 +40,7 @@
 
 #define MNI_INLINE static inline __attribute__((always_inline))
 
+extern const struct mni_loop_table MNI_FOR_ISA(mni_loops);
 void MNI_FOR_ISA(mni_norm_forward_f32)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_forward_f64)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_sums_f32)(const mni_normalization *p, int64_t begin, int64_t end);

@@ -159,6 +159,7 @@ typedef struct mni_kernel_table {
     mni_normal_fn normal[MNI_DTYPES];
     mni_rrelu_fn rrelu[MNI_DTYPES];
     mni_product_fn product[MNI_DTYPES];
+    const struct mni_loop_table *loops; /* of optim/loops_isa.c */
 } mni_kernel_table;
 
 /* What is compiled once: no instruction set makes it faster. */

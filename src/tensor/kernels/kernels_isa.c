@@ -250,4 +250,5 @@ const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .normal = {MNI_FOR_ISA(mni_normal_f32), MNI_FOR_ISA(mni_normal_f64)},
     .rrelu = {MNI_FOR_ISA(mni_rrelu_f32), MNI_FOR_ISA(mni_rrelu_f64)},
     .product = {MNI_FOR_ISA(mni_product_f32), MNI_FOR_ISA(mni_product_f64)},
+    .loops = &MNI_FOR_ISA(mni_loops),
 };

@@ -9,7 +9,8 @@ set(MNI_KERNEL_SOURCES
     src/tensor/kernels/kernels_isa.c
     src/tensor/kernels/gemm_isa.c
     src/tensor/kernels/norm_isa.c
-    src/tensor/kernels/recurrent_isa.c)
+    src/tensor/kernels/recurrent_isa.c
+    src/optim/loops_isa.c)
 
 # The same but with -ffp-contract=off: random draws have the same bits on every set.
 set(MNI_KERNEL_EXACT_SOURCES
