@@ -10,10 +10,7 @@
 typedef T FN(vec) __attribute__((vector_size(VECTOR)));
 typedef T FN(loose) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
 
-enum {
-    FN(LANES) = VECTOR / sizeof(T),
-    FN(QUAD) = 16 / sizeof(T), /* what transpose_ takes */
-};
+enum { FN(LANES) = VECTOR / sizeof(T) };
 
 /* c [rows, vectors * LANES] (rows cr apart) <- a [rows, k] b [k, ...] (rows br apart), + bias if
  * there is one, + c when `accumulate`. */
@@ -25,7 +22,10 @@ MNI_INLINE void FN(tile)(const int rows, const int vectors, int64_t k, const T *
     MNI_UNROLL
     for (int i = 0; i < rows; i++) {
         MNI_UNROLL
-        for (int v = 0; v < vectors; v++) sum[i][v] = (FN(vec)){0};
+        for (int v = 0; v < vectors; v++) {
+            __builtin_prefetch(c + i * cr + v * FN(LANES), 1);
+            sum[i][v] = (FN(vec)){0};
+        }
     }
     for (int64_t p = 0; p < k; p++, a += ac, b += br) {
         FN(vec) row[WIDE];
@@ -75,6 +75,33 @@ static const FN(tile_fn) FN(tiles)[3][ROWS + 1] = {
 #undef TILE
 #undef TILE_ENTRY
 
+/* x [LANES, LANES] <- its transpose: each round deals the upper half of the rows into the lower. */
+MNI_INLINE void FN(transpose)(FN(vec) * x)
+{
+    MNI_UNROLL
+    for (int round = 1; round < FN(LANES); round *= 2) {
+        FN(vec) y[FN(LANES)];
+        MNI_UNROLL
+        for (int i = 0; i < FN(LANES) / 2; i++) {
+            y[2 * i] = SHUFFLE(INDEX, x[i], x[i + FN(LANES) / 2], LOW);
+            y[2 * i + 1] = SHUFFLE(INDEX, x[i], x[i + FN(LANES) / 2], HIGH);
+        }
+        MNI_UNROLL
+        for (int i = 0; i < FN(LANES); i++) x[i] = y[i];
+    }
+}
+
+/* y [LANES, LANES] (rows sy apart) <- x^T. */
+static void FN(turn)(const T *x, int64_t sx, T *y, int64_t sy)
+{
+    FN(vec) r[FN(LANES)];
+    MNI_UNROLL
+    for (int i = 0; i < FN(LANES); i++) r[i] = *(const FN(loose) *)(x + i * sx);
+    FN(transpose)(r);
+    MNI_UNROLL
+    for (int i = 0; i < FN(LANES); i++) *(FN(loose) *)(y + i * sy) = r[i];
+}
+
 /* panel [k, width] <- b [k, n], n <= width; columns from n on are 0. */
 static void FN(pack)(int64_t k, int64_t n, const T *b, int64_t br, int64_t bc, T *panel,
                      int64_t width)
@@ -86,10 +113,10 @@ static void FN(pack)(int64_t k, int64_t n, const T *b, int64_t br, int64_t bc, T
             for (int64_t j = 0; j < n; j++) panel[p * width + j] = b[p * br + j];
         return;
     }
-    int64_t whole = br == 1 ? n / FN(QUAD) * FN(QUAD) : 0;
-    for (; whole > 0 && p + FN(QUAD) <= k; p += FN(QUAD))
-        for (int64_t j = 0; j < whole; j += FN(QUAD))
-            FN(transpose)(b + p + j * bc, bc, panel + p * width + j, width);
+    const int64_t whole = br == 1 ? n / FN(LANES) * FN(LANES) : 0;
+    for (; whole > 0 && p + FN(LANES) <= k; p += FN(LANES))
+        for (int64_t j = 0; j < whole; j += FN(LANES))
+            FN(turn)(b + p + j * bc, bc, panel + p * width + j, width);
     for (int64_t q = 0; q < k; q++)
         for (int64_t j = q < p ? whole : 0; j < n; j++) panel[q * width + j] = b[q * br + j * bc];
 }
@@ -179,16 +206,32 @@ static void FN(vector_matrix)(const mni_product *p)
     }
 }
 
+/* c [n, rows] (rows cr apart, n <= LANES) <- sums [rows, LANES]^T (rows `width` apart), rows <= ROWS;
+ * + bias [rows] if there is one, + what was there when `add`. */
+static void FN(store_turned)(int64_t rows, int64_t n, const T *sums, int64_t width, T *c,
+                             int64_t cr, const T *bias, bool add)
+{
+    T turned[FN(LANES)][(ROWS + FN(LANES) - 1) / FN(LANES) * FN(LANES)];
+    for (int64_t i = 0; i < rows; i += FN(LANES))
+        FN(turn)(sums + i * width, width, &turned[0][i], sizeof turned[0] / sizeof(T));
+    for (int64_t j = 0; j < n; j++, c += cr) {
+        for (int64_t i = 0; bias && i < rows; i++) turned[j][i] += bias[i];
+        for (int64_t i = 0; i < rows; i++) c[i] = add ? c[i] + turned[j][i] : turned[j][i];
+    }
+}
+
 /* Rows of c for one panel of b: columns [j0, j0 + n) over a depth k from k0 on. */
 static void FN(panel)(const mni_product *p, int64_t k0, int64_t k, int64_t j0, int64_t n,
                       int vectors, const T *b, int64_t br)
 {
-    T edge[ROWS * 2 * FN(LANES) + WIDE * FN(LANES)];
+    T edge[(ROWS + FN(LANES)) * 2 * FN(LANES) + WIDE * FN(LANES)]; /* turned by whole squares */
     const int64_t width = vectors * FN(LANES), tall = (p->m + ROWS - 1) / ROWS;
     const bool last = k0 > 0 || p->accumulate; /* adds to what is there */
     const T *bias = k0 == 0 ? p->bias : NULL;
     const bool direct =
         n == width && p->sc[1] == 1 && (!bias || (!p->sbias[0] && p->sbias[1] == 1));
+    const bool turned =
+        p->sc[0] == 1 && p->sc[1] != 1 && (!bias || (p->sbias[0] == 1 && !p->sbias[1]));
     /* Tiles of equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 14 + 14 + 14 + 14 + 8. */
     for (int64_t t = 0; t < tall; t++) {
         const int64_t i0 = p->m * t / tall, rows = p->m * (t + 1) / tall - i0;
@@ -200,6 +243,13 @@ static void FN(panel)(const mni_product *p, int64_t k0, int64_t k, int64_t j0, i
             continue;
         }
         tile(k, a, p->sa[0], p->sa[1], b, br, edge, width, NULL, false);
+        if (turned) {
+            for (int64_t j = 0; j < n; j += FN(LANES))
+                FN(store_turned)
+                (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
+                 p->sc[1], bias ? bias + i0 : NULL, last);
+            continue;
+        }
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < n; j++) {
                 T *to = c + i * p->sc[0] + j * p->sc[1];
