@@ -179,6 +179,9 @@ typedef struct mni_matrix {
 void mni_gemm(mni_team *team, mn_dtype dtype, int64_t m, int64_t n, int64_t k, mni_matrix a,
               mni_matrix b, void *c, int64_t ldc, const void *bias, bool accumulate);
 
+/* The same with any strides of c and bias, and a sum of such products, which c and bias enter once. */
+void mni_sum_of_products(mni_team *team, mn_dtype dtype, const mni_product *p);
+
 /* ---- normalisation: see mni_normalization in tensor/kernels/kernels.h ---- */
 
 void mni_normalize(mni_team *team, mn_dtype dtype, const mni_normalization *p);

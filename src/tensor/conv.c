@@ -42,8 +42,20 @@ static void inside(int64_t first, int64_t step, int64_t size, int64_t n, int64_t
     *begin = first < 0 ? least(*end, divide_up(-first, step)) : 0;
 }
 
-/* The slab <- what it holds of plane `depth` of x; or, `add`, that plane += slab. */
+/* Where lines of x are as long as those of the slab, a row of the slab is x moved on by some columns: one
+ * copy, but for the columns that come from another line. */
 #define SLAB_FN(T)                                                                                 \
+    static void move_lines_##T(T *to, const T *from, int64_t lines, int64_t n, int64_t c0,         \
+                               int64_t c1)                                                         \
+    {                                                                                              \
+        memcpy(to + c0, from, (size_t)((lines - 1) * n + c1 - c0) * sizeof *to);                   \
+        for (int64_t j = 0; j < c0; j++)                                                           \
+            for (int64_t l = 0; l < lines; l++) to[l * n + j] = 0;                                 \
+        for (int64_t j = c1; j < n; j++)                                                           \
+            for (int64_t l = 0; l < lines; l++) to[l * n + j] = 0;                                 \
+    }                                                                                              \
+                                                                                                   \
+    /* The slab <- what it holds of plane `depth` of x; or, `add`, that plane += slab. */          \
     static void move_##T(const conv_job *job, const conv_block *b, int64_t depth, bool add)        \
     {                                                                                              \
         const mni_conv_sizes *s = job->s;                                                          \
@@ -59,10 +71,19 @@ static void inside(int64_t first, int64_t step, int64_t size, int64_t n, int64_t
             int64_t l0, l1, c0, c1;                                                                \
             inside(y0, stride[1], in[1], b->stored, &l0, &l1);                                     \
             inside(x0, stride[2], in[2], b->columns, &c0, &c1);                                    \
-            if (!add && (c1 - c0 < b->columns || l1 - l0 < b->stored))                             \
-                memset(to, 0, (size_t)(b->stored * b->columns) * sizeof *to);                      \
-            for (int64_t l = l0; l < l1 && c0 < c1; l++) {                                         \
-                T *at = from + (y0 + l * stride[1]) * in[2] + x0, *line = to + l * b->columns;     \
+            if (c0 >= c1) l1 = l0 = 0;                                                             \
+            if (!add && l0 > 0) memset(to, 0, (size_t)(l0 * b->columns) * sizeof *to);             \
+            if (!add && l1 < b->stored)                                                            \
+                memset(to + l1 * b->columns, 0,                                                    \
+                       (size_t)((b->stored - l1) * b->columns) * sizeof *to);                      \
+            T *line = to + l0 * b->columns, *at = from + (y0 + l0 * stride[1]) * in[2] + x0;       \
+            if (l0 < l1 && !add && b->columns == in[2] && stride[1] == 1 && stride[2] == 1) {      \
+                move_lines_##T(line, at + c0, l1 - l0, in[2], c0, c1);                             \
+                continue;                                                                          \
+            }                                                                                      \
+            for (int64_t l = l0; l < l1; l++, line += b->columns, at += stride[1] * in[2]) {       \
+                if (!add && c1 - c0 < b->columns)                                                  \
+                    memset(line, 0, (size_t)b->columns * sizeof *line);                            \
                 if (add && stride[2] == 1)                                                         \
                     for (int64_t j = c0; j < c1; j++) at[j] += line[j];                            \
                 else if (add)                                                                      \
@@ -137,27 +158,45 @@ static char *block_of_y(const conv_job *job, const conv_block *b)
 
 /* The products of slab, weights and y, one for each tap, for element k of the kernel's depth. With
  * W [outs, rows], S [rows, n], Y [outs, n]: Y += W S, S += W^T Y, or W^T += S Y^T. */
-static void multiply(const conv_job *job, const conv_block *b, char *y, int64_t k)
+static void multiply(const conv_job *job, const conv_block *b, char *y, int64_t k, bool first)
 {
     const mni_conv_sizes *s = job->s;
     const int64_t size = (int64_t)mn_dtype_size(s->dtype), row = b->stored * b->columns;
     const int64_t n = b->lines * b->columns, plane = volume(s->out), rows = job->plan.rows;
-    const bool add = job->role != MNI_CONV_X || job->plan.taps > 1;
+    const bool add = job->role == MNI_CONV_W || job->plan.taps > 1;
     const mni_matrix across = job->plan.across
                                   ? (mni_matrix){b->slab + job->plan.slab * size, s->outs, 1}
                                   : (mni_matrix){y, 1, plane};
+    char *w = b->w + (k * job->plan.taps * s->groups + b->g) * s->outs * rows * size;
+    if (job->role == MNI_CONV_Y) {
+        const char *bias = job->bias && first ? job->bias + b->g * s->outs * size : NULL;
+        mni_sum_of_products(NULL, s->dtype,
+                            &(mni_product){.m = s->outs,
+                                           .n = n,
+                                           .k = rows,
+                                           .a = w,
+                                           .b = b->slab,
+                                           .c = y,
+                                           .bias = bias,
+                                           .sa = {rows, 1},
+                                           .sb = {row, 1},
+                                           .sbias = {1, 0},
+                                           .sc = {plane, 1},
+                                           .accumulate = !first,
+                                           .taps = job->plan.taps,
+                                           .step_a = s->groups * s->outs * rows,
+                                           .step_b = s->dilation[1] * b->columns});
+        return;
+    }
     for (int64_t tap = 0; tap < job->plan.taps; tap++) {
-        char *w = b->w + ((k * job->plan.taps + tap) * s->groups + b->g) * s->outs * rows * size;
         char *slab = b->slab + tap * s->dilation[1] * b->columns * size;
-        if (job->role == MNI_CONV_Y)
-            mni_gemm(NULL, s->dtype, s->outs, n, rows, (mni_matrix){w, rows, 1},
-                     (mni_matrix){slab, row, 1}, y, plane, NULL, add);
-        else if (job->role == MNI_CONV_X)
+        if (job->role == MNI_CONV_X)
             mni_gemm(NULL, s->dtype, b->rows, n, s->outs, (mni_matrix){w + b->row * size, 1, rows},
                      (mni_matrix){y, plane, 1}, slab, row, NULL, add);
         else
             mni_gemm(NULL, s->dtype, b->rows, s->outs, n, (mni_matrix){slab, row, 1}, across,
                      w + b->row * s->outs * size, s->outs, NULL, add);
+        w += s->groups * s->outs * rows * size;
     }
 }
 
@@ -166,12 +205,11 @@ static void run_block(const conv_job *job, conv_block *b)
     const mni_conv_sizes *s = job->s;
     char *y = block_of_y(job, b);
     b->stored = b->lines + extra_lines(s, &job->plan);
-    if (job->role == MNI_CONV_Y)
-        start(job, y, s->outs, b->lines * b->columns, volume(s->out), b->g * s->outs);
     if (job->plan.across)
         (s->dtype == MN_F32 ? across_float : across_double)(
             y, b->slab + job->plan.slab * (int64_t)mn_dtype_size(s->dtype), s->outs,
             b->lines * b->columns, volume(s->out));
+    bool first = true;
     for (int64_t k = 0; k < s->kernel[0]; k++) {
         const int64_t depth = b->plane * s->stride[0] + k * s->dilation[0] - s->padding[0];
         if (depth < 0 || depth >= s->in[0]) continue;
@@ -180,9 +218,12 @@ static void run_block(const conv_job *job, conv_block *b)
         else if (job->plan.taps > 1)
             memset(b->slab, 0,
                    (size_t)(b->rows * b->stored * b->columns) * mn_dtype_size(s->dtype));
-        multiply(job, b, y, k);
+        multiply(job, b, y, k, first);
+        first = false;
         if (job->role == MNI_CONV_X) move(job, b, depth, true);
     }
+    if (job->role == MNI_CONV_Y && first) /* sees nothing of x */
+        start(job, y, s->outs, b->lines * b->columns, volume(s->out), b->g * s->outs);
 }
 
 /* The blocks of y, in one plane after the other. */

@@ -22,7 +22,10 @@ static mni_product transposed(const mni_product *p)
                          .sb = {p->sa[1], p->sa[0]},
                          .sbias = {p->sbias[1], p->sbias[0]},
                          .sc = {p->sc[1], p->sc[0]},
-                         .accumulate = p->accumulate};
+                         .accumulate = p->accumulate,
+                         .taps = p->taps,
+                         .step_a = p->step_b,
+                         .step_b = p->step_a};
 }
 
 /* Our kernel needs vectors of columns of b: where those are apart it turns panels of it round. The
@@ -84,7 +87,15 @@ static void gemm_block(void *arg, int64_t chunk)
     p.b = moved(p.b, j * p.sb[1], job->dtype);
     p.bias = moved(p.bias, i * p.sbias[0] + j * p.sbias[1], job->dtype);
     p.c = (char *)p.c + (i * p.sc[0] + j * p.sc[1]) * (job->dtype == MN_F32 ? 4 : 8);
-    if (!job->blas || !mni_blas_product(job->dtype, &p)) mni_kernels()->product[job->dtype](&p);
+    const int64_t taps = job->blas && p.taps > 1 ? p.taps : 1;
+    if (job->blas) p.taps = 1;
+    for (int64_t tap = 0; tap < taps; tap++) {
+        if (!job->blas || !mni_blas_product(job->dtype, &p)) mni_kernels()->product[job->dtype](&p);
+        p.a = moved(p.a, p.step_a, job->dtype);
+        p.b = moved(p.b, p.step_b, job->dtype);
+        p.bias = NULL;
+        p.accumulate = true;
+    }
 }
 
 static int64_t divide_up(int64_t n, int64_t unit)
@@ -107,16 +118,15 @@ static int64_t evenly(int64_t n, int64_t most)
 static void cut(gemm_job *job)
 {
     const mni_product *p = &job->whole;
-    const int64_t part = p->m * p->n * p->k / BLOCKS;
+    const int64_t k = p->k * (p->taps > 1 ? p->taps : 1), part = p->m * p->n * k / BLOCKS;
     int64_t rows = BLAS_ROWS, work = job->blas ? BLAS_WORK : OWN_WORK;
-    if (!job->blas) rows = p->k < OWN_ELEMENTS / OWN_ROWS ? OWN_ELEMENTS / p->k : OWN_ROWS;
+    if (!job->blas) rows = k < OWN_ELEMENTS / OWN_ROWS ? OWN_ELEMENTS / k : OWN_ROWS;
     if (work < part) work = part;
     job->rows = evenly(p->m, rows);
-    job->columns =
-        round_up(divide_up(work, job->rows * p->k), job->blas ? BLAS_COLUMNS : OWN_COLUMNS);
+    job->columns = round_up(divide_up(work, job->rows * k), job->blas ? BLAS_COLUMNS : OWN_COLUMNS);
     if (job->columns >= p->n) {
         job->columns = p->n;
-        rows = divide_up(work, p->n * p->k);
+        rows = divide_up(work, p->n * k);
         if (rows < job->rows) job->rows = evenly(p->m, rows);
     }
     job->across = divide_up(p->n, job->columns);
@@ -138,35 +148,39 @@ static void without_products(const gemm_job *job)
         }
 }
 
-void mni_gemm(mni_team *team, mn_dtype dtype, int64_t m, int64_t n, int64_t k, mni_matrix a,
-              mni_matrix b, void *c, int64_t ldc, const void *bias, bool accumulate)
+void mni_sum_of_products(mni_team *team, mn_dtype dtype, const mni_product *whole)
 {
-    gemm_job job = {.dtype = dtype};
+    gemm_job job = {.whole = *whole, .dtype = dtype};
     mni_product *p = &job.whole;
-    *p = (mni_product){.m = m,
-                       .n = n,
-                       .k = k,
-                       .a = a.data,
-                       .b = b.data,
-                       .bias = bias,
-                       .c = c,
-                       .sa = {a.row, a.column},
-                       .sb = {b.row, b.column},
-                       .sbias = {0, 1},
-                       .sc = {ldc, 1},
-                       .accumulate = accumulate};
-    if (m == 0 || n == 0) return;
-    if (k == 0) {
+    if (p->m == 0 || p->n == 0) return;
+    if (p->k == 0) {
         without_products(&job);
         return;
     }
     job.blas = prefer_blas(p);
     if (!job.blas && better_transposed(p)) *p = transposed(p);
-
     cut(&job);
     const int64_t chunks = divide_up(p->m, job.rows) * job.across;
     if (chunks == 1)
         gemm_block(&job, 0);
     else
         mni_team_run(team, chunks, gemm_block, &job);
+}
+
+void mni_gemm(mni_team *team, mn_dtype dtype, int64_t m, int64_t n, int64_t k, mni_matrix a,
+              mni_matrix b, void *c, int64_t ldc, const void *bias, bool accumulate)
+{
+    mni_sum_of_products(team, dtype,
+                        &(mni_product){.m = m,
+                                       .n = n,
+                                       .k = k,
+                                       .a = a.data,
+                                       .b = b.data,
+                                       .bias = bias,
+                                       .c = c,
+                                       .sa = {a.row, a.column},
+                                       .sb = {b.row, b.column},
+                                       .sbias = {0, 1},
+                                       .sc = {ldc, 1},
+                                       .accumulate = accumulate});
 }

@@ -217,6 +217,29 @@ MAX_FN(double)
 MAX_FN(int64_t)
 MAX_FN(uint8_t)
 
+/* Windows of 2 x 2 side by side, all of them inside: the usual ones, which a kernel knows. */
+static bool usual(const pooling *p, mn_dtype dtype)
+{
+    bool fits = !p->adaptive && mni_kernels()->max_2x2[dtype] && p->in[1] < INT32_MAX;
+    for (int a = 0; a < 2; a++)
+        fits = fits && p->kernel[a] == 2 && p->stride[a] == 2 && p->padding[a] == 0 &&
+               p->dilation[a] == 1 && 2 * p->out[a] <= p->in[a];
+    return fits;
+}
+
+static void usual_lines(void *arg, int64_t begin, int64_t end)
+{
+    const max_job *job = arg;
+    const pooling *p = job->p;
+    const int64_t size = (int64_t)mn_dtype_size(job->dtype), width = p->in[1];
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t at = i % p->out[0] * 2 * width, plane = i / p->out[0] * p->in[0] * width;
+        mni_kernels()->max_2x2[job->dtype](p->out[1], job->x + (plane + at) * size, width,
+                                           job->y + i * p->out[1] * size,
+                                           job->index + i * p->out[1], at);
+    }
+}
+
 static void max_lines(void *arg, int64_t begin, int64_t end)
 {
     static void (*const of_type[MNI_DTYPES])(const max_job *, int64_t) = {
@@ -247,7 +270,8 @@ static mn_tensor *maxima(mn_tape *t, const mn_op *op, mn_tensor *x, const poolin
                        (mn_dtype)x->dtype,
                        whole_windows(p)};
         const int64_t line = p->out[1] * p->kernel[0] * p->kernel[1];
-        mni_team_range(mni_tape_team(t), p->planes * p->out[0], GRAIN / line + 1, max_lines, &job);
+        mni_team_range(mni_tape_team(t), p->planes * p->out[0], GRAIN / line + 1,
+                       usual(p, job.dtype) ? usual_lines : max_lines, &job);
     }
     mn_node *n = mn_op_record(t, op, &x, 1, &y, 1);
     save_positions(t, n, index, p->planes, p->in[0] * p->in[1]);

@@ -31,13 +31,7 @@ enum { VECTOR = 16, ROWS = 4, FAR_DEPTH = 128 };
  * further panel means another pass over c: 64x128x784 takes 8 % longer in two. */
 enum { WIDE = 8, DEPTH = 1024 };
 
-/* The lanes of a and b taken in turns: the lower halves, the upper halves. */
-#if defined(__clang__)
-#define SHUFFLE(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(type, a, b, ...)                                                                   \
-    __builtin_shuffle(a, b, (type __attribute__((vector_size(VECTOR)))){__VA_ARGS__})
-#endif
+/* The lanes of two vectors taken in turns: the lower halves, the upper halves. */
 #if defined(__AVX512F__)
 #define LOW_f32 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_f32 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31

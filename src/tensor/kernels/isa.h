@@ -40,6 +40,14 @@
 
 #define MNI_INLINE static inline __attribute__((always_inline))
 
+/* The lanes of vectors a and b, of `bytes` bytes and numbers as large as `type`, in the order given. */
+#if defined(__clang__)
+#define MNI_SHUFFLE(type, bytes, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define MNI_SHUFFLE(type, bytes, a, b, ...)                                                        \
+    __builtin_shuffle(a, b, (type __attribute__((vector_size(bytes)))){__VA_ARGS__})
+#endif
+
 extern const struct mni_loop_table MNI_FOR_ISA(mni_loops);
 void MNI_FOR_ISA(mni_norm_forward_f32)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_forward_f64)(const mni_normalization *p, int64_t begin, int64_t end);
@@ -47,6 +55,10 @@ void MNI_FOR_ISA(mni_norm_sums_f32)(const mni_normalization *p, int64_t begin, i
 void MNI_FOR_ISA(mni_norm_sums_f64)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_backward_f32)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_backward_f64)(const mni_normalization *p, int64_t begin, int64_t end);
+void MNI_FOR_ISA(mni_max_2x2_f32)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
+                                  int64_t at);
+void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
+                                  int64_t at);
 void MNI_FOR_ISA(mni_cell_f32)(const mni_cell *p);
 void MNI_FOR_ISA(mni_cell_f64)(const mni_cell *p);
 void MNI_FOR_ISA(mni_cell_backward_f32)(const mni_cell *p);

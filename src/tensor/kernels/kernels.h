@@ -112,6 +112,13 @@ static inline int64_t mni_cell_rows(mni_cell_kind kind)
     return kind == MNI_LSTM || kind == MNI_GRU ? 4 : 1;
 }
 
+/* ---- pooling ---- */
+
+/* A line of maxima over windows of 2 x 2 that lie side by side: y[i] of x[2 i], x[2 i + 1] and those
+ * `width` further on; the first of equal ones, but the last NaN. index[i] <- at + its distance from x. */
+typedef void (*mni_max_fn)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
+                           int64_t at);
+
 /* ---- random draws (same bits on every instruction set); see mni_uniform and so on ---- */
 
 typedef void (*mni_words_fn)(int64_t n, uint32_t *words, mn_rng at);
@@ -123,14 +130,16 @@ typedef void (*mni_rrelu_fn)(int64_t n, const void *x, double low, double high, 
 /* ---- products ---- */
 
 /* c[m, n] <- a[m, k] b[k, n] + bias + what was in c when `accumulate`; k > 0. Strides [0] between
- * rows, [1] between columns; bias (may be NULL) likewise. A block that mni_gemm has turned and cut:
- * one thread. */
+ * rows, [1] between columns; bias (may be NULL) likewise. With taps > 1 a sum of so many products:
+ * from one to the next a and b are step_a and step_b further on. A block that mni_gemm has turned and
+ * cut: one thread. */
 typedef struct mni_product {
     int64_t m, n, k;
     const void *a, *b, *bias;
     void *c;
     int64_t sa[2], sb[2], sbias[2], sc[2];
     bool accumulate;
+    int64_t taps, step_a, step_b; /* taps 0: 1 */
 } mni_product;
 
 typedef void (*mni_product_fn)(const mni_product *p);
@@ -152,6 +161,7 @@ typedef struct mni_kernel_table {
     mni_sum_end_fn sum_end[MNI_DTYPES]; /* by the cascade's type */
     mni_softmax_fn softmax[MNI_DTYPES];
     mni_softmax_backward_fn softmax_backward[MNI_DTYPES];
+    mni_max_fn max_2x2[MNI_DTYPES];
     mni_norm_fn norm_forward[MNI_DTYPES], norm_sums[MNI_DTYPES], norm_backward[MNI_DTYPES];
     mni_cell_fn cell[MNI_DTYPES], cell_backward[MNI_DTYPES];
     mni_words_fn words;

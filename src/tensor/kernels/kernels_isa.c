@@ -240,6 +240,7 @@ const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .sum_end = {[MN_F32] = sum_end_F32, [MN_F64] = sum_end_F64, [MN_I64] = sum_end_I64},
     .softmax = {FLOATS(ENTRY, softmax)},
     .softmax_backward = {FLOATS(ENTRY, softmax_backward)},
+    .max_2x2 = {MNI_FOR_ISA(mni_max_2x2_f32), MNI_FOR_ISA(mni_max_2x2_f64)},
     .norm_forward = {MNI_FOR_ISA(mni_norm_forward_f32), MNI_FOR_ISA(mni_norm_forward_f64)},
     .norm_sums = {MNI_FOR_ISA(mni_norm_sums_f32), MNI_FOR_ISA(mni_norm_sums_f64)},
     .norm_backward = {MNI_FOR_ISA(mni_norm_backward_f32), MNI_FOR_ISA(mni_norm_backward_f64)},

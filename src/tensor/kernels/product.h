@@ -12,12 +12,20 @@ typedef T FN(loose) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_
 
 enum { FN(LANES) = VECTOR / sizeof(T) };
 
-/* c [rows, vectors * LANES] (rows cr apart) <- a [rows, k] b [k, ...] (rows br apart), + bias if
- * there is one, + c when `accumulate`. */
-MNI_INLINE void FN(tile)(const int rows, const int vectors, int64_t k, const T *a, int64_t ar,
-                         int64_t ac, const T *b, int64_t br, T *c, int64_t cr, const T *bias,
-                         bool accumulate)
+/* What tiles of a product have in common: `taps` times a depth of k, steps of a and b from one to the
+ * next; distances of a's rows and columns, and of b's and c's rows; whether bias is one number for each
+ * row instead of for each column. */
+typedef struct FN(strip) {
+    int64_t taps, k, at, bt, ar, ac, br, cr;
+    bool by_row;
+} FN(strip);
+
+/* c [rows, vectors * LANES] <- the sum over taps of a [rows, k] b [k, ...], + bias if there is one,
+ * + c when `accumulate`. */
+MNI_INLINE void FN(tile)(const int rows, const int vectors, const FN(strip) * s, const T *a,
+                         const T *b, T *c, const T *bias, bool accumulate)
 {
+    const int64_t k = s->k, ar = s->ar, ac = s->ac, br = s->br, cr = s->cr;
     FN(vec) sum[ROWS][WIDE];
     MNI_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -27,39 +35,42 @@ MNI_INLINE void FN(tile)(const int rows, const int vectors, int64_t k, const T *
             sum[i][v] = (FN(vec)){0};
         }
     }
-    for (int64_t p = 0; p < k; p++, a += ac, b += br) {
-        FN(vec) row[WIDE];
-        MNI_UNROLL
-        for (int v = 0; v < vectors; v++) row[v] = *(const FN(loose) *)(b + v * FN(LANES));
-        MNI_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const T x = a[i * ar];
+    for (int64_t tap = s->taps; tap > 0; tap--, a += s->at - k * ac, b += s->bt - k * br)
+        for (int64_t p = 0; p < k; p++, a += ac, b += br) {
+            FN(vec) row[WIDE];
             MNI_UNROLL
-            for (int v = 0; v < vectors; v++) sum[i][v] += x * row[v];
+            for (int v = 0; v < vectors; v++) row[v] = *(const FN(loose) *)(b + v * FN(LANES));
+            MNI_UNROLL
+            for (int i = 0; i < rows; i++) {
+                const T x = a[i * ar];
+                MNI_UNROLL
+                for (int v = 0; v < vectors; v++) sum[i][v] += x * row[v];
+            }
         }
-    }
     MNI_UNROLL
     for (int i = 0; i < rows; i++) {
         MNI_UNROLL
         for (int v = 0; v < vectors; v++) {
             FN(loose) *to = (FN(loose) *)(c + i * cr + v * FN(LANES));
             FN(vec) y = sum[i][v];
-            if (bias) y += *(const FN(loose) *)(bias + v * FN(LANES));
+            if (bias && s->by_row)
+                y += bias[i];
+            else if (bias)
+                y += *(const FN(loose) *)(bias + v * FN(LANES));
             if (accumulate) y += *to;
             *to = y;
         }
     }
 }
 
-typedef void (*FN(tile_fn))(int64_t k, const T *a, int64_t ar, int64_t ac, const T *b, int64_t br,
-                            T *c, int64_t cr, const T *bias, bool accumulate);
+typedef void (*FN(tile_fn))(const FN(strip) * s, const T *a, const T *b, T *c, const T *bias,
+                            bool accumulate);
 
 #define TILE(rows, vectors)                                                                        \
-    static void FN(tile_##rows##_##vectors)(int64_t k, const T *a, int64_t ar, int64_t ac,         \
-                                            const T *b, int64_t br, T *c, int64_t cr,              \
+    static void FN(tile_##rows##_##vectors)(const FN(strip) * s, const T *a, const T *b, T *c,     \
                                             const T *bias, bool accumulate)                        \
     {                                                                                              \
-        FN(tile)(rows, vectors, k, a, ar, ac, b, br, c, cr, bias, accumulate);                     \
+        FN(tile)(rows, vectors, s, a, b, c, bias, accumulate);                                     \
     }
 #define TILE_ENTRY(rows, vectors) [rows] = FN(tile_##rows##_##vectors),
 
@@ -83,8 +94,8 @@ MNI_INLINE void FN(transpose)(FN(vec) * x)
         FN(vec) y[FN(LANES)];
         MNI_UNROLL
         for (int i = 0; i < FN(LANES) / 2; i++) {
-            y[2 * i] = SHUFFLE(INDEX, x[i], x[i + FN(LANES) / 2], LOW);
-            y[2 * i + 1] = SHUFFLE(INDEX, x[i], x[i + FN(LANES) / 2], HIGH);
+            y[2 * i] = MNI_SHUFFLE(INDEX, VECTOR, x[i], x[i + FN(LANES) / 2], LOW);
+            y[2 * i + 1] = MNI_SHUFFLE(INDEX, VECTOR, x[i], x[i + FN(LANES) / 2], HIGH);
         }
         MNI_UNROLL
         for (int i = 0; i < FN(LANES); i++) x[i] = y[i];
@@ -220,34 +231,49 @@ static void FN(store_turned)(int64_t rows, int64_t n, const T *sums, int64_t wid
     }
 }
 
-/* Rows of c for one panel of b: columns [j0, j0 + n) over a depth k from k0 on. */
-static void FN(panel)(const mni_product *p, int64_t k0, int64_t k, int64_t j0, int64_t n,
-                      int vectors, const T *b, int64_t br)
+/* What is done of a product at a time: `taps` from the first one on, and k from k0 on of each. */
+typedef struct FN(depth) {
+    int64_t first, taps, k0, k;
+    bool start; /* nothing was done before */
+} FN(depth);
+
+/* Rows of c for one panel of b: columns [j0, j0 + n). */
+static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int64_t n, int vectors,
+                      const T *b, int64_t br, int64_t bt)
 {
     T edge[(ROWS + FN(LANES)) * 2 * FN(LANES) + WIDE * FN(LANES)]; /* turned by whole squares */
     const int64_t width = vectors * FN(LANES), tall = (p->m + ROWS - 1) / ROWS;
-    const bool last = k0 > 0 || p->accumulate; /* adds to what is there */
-    const T *bias = k0 == 0 ? p->bias : NULL;
-    const bool direct =
-        n == width && p->sc[1] == 1 && (!bias || (!p->sbias[0] && p->sbias[1] == 1));
-    const bool turned =
-        p->sc[0] == 1 && p->sc[1] != 1 && (!bias || (p->sbias[0] == 1 && !p->sbias[1]));
+    const bool add = !d->start || p->accumulate;
+    const T *bias = d->start ? p->bias : NULL;
+    const bool by_row = p->sbias[0] == 1 && p->sbias[1] == 0;
+    const bool by_column = p->sbias[0] == 0 && p->sbias[1] == 1;
+    const bool direct = n == width && p->sc[1] == 1 && (!bias || by_row || by_column);
+    const bool turned = p->sc[0] == 1 && p->sc[1] != 1 && (!bias || by_row);
+    const FN(strip) s = {.taps = d->taps,
+                         .k = d->k,
+                         .at = p->step_a,
+                         .bt = bt,
+                         .ar = p->sa[0],
+                         .ac = p->sa[1],
+                         .br = br,
+                         .cr = direct ? p->sc[0] : width,
+                         .by_row = by_row};
     /* Tiles of equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 14 + 14 + 14 + 14 + 8. */
     for (int64_t t = 0; t < tall; t++) {
         const int64_t i0 = p->m * t / tall, rows = p->m * (t + 1) / tall - i0;
         const FN(tile_fn) tile = vectors == WIDE ? FN(tile_1_8) : FN(tiles)[vectors][rows];
-        const T *a = (const T *)p->a + i0 * p->sa[0] + k0 * p->sa[1];
+        const T *a = (const T *)p->a + d->first * p->step_a + i0 * p->sa[0] + d->k0 * p->sa[1];
         T *c = (T *)p->c + i0 * p->sc[0] + j0 * p->sc[1];
         if (direct) {
-            tile(k, a, p->sa[0], p->sa[1], b, br, c, p->sc[0], bias ? bias + j0 : NULL, last);
+            tile(&s, a, b, c, bias ? bias + (by_row ? i0 : j0) : NULL, add);
             continue;
         }
-        tile(k, a, p->sa[0], p->sa[1], b, br, edge, width, NULL, false);
+        tile(&s, a, b, edge, NULL, false);
         if (turned) {
             for (int64_t j = 0; j < n; j += FN(LANES))
                 FN(store_turned)
                 (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
-                 p->sc[1], bias ? bias + i0 : NULL, last);
+                 p->sc[1], bias ? bias + i0 : NULL, add);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)
@@ -255,40 +281,59 @@ static void FN(panel)(const mni_product *p, int64_t k0, int64_t k, int64_t j0, i
                 T *to = c + i * p->sc[0] + j * p->sc[1];
                 T y = edge[i * width + j];
                 if (bias) y += bias[(i0 + i) * p->sbias[0] + (j0 + j) * p->sbias[1]];
-                *to = last ? *to + y : y;
+                *to = add ? *to + y : y;
             }
     }
 }
 
-static void FN(blocked)(const mni_product *p)
+/* All columns, panel after panel; `whole`: this is all of the product. */
+static void FN(panels)(const mni_product *p, const FN(depth) * d, bool whole)
 {
     T packed[DEPTH * 2 * FN(LANES)] __attribute__((aligned(64)));
+    const bool again = whole && !p->accumulate && p->sb[1] == 1 && p->n >= 2 * FN(LANES);
+    for (int64_t j0 = 0, n; j0 < p->n; j0 += n) {
+        int64_t br = p->sb[0], bt = p->step_b, left = p->n - j0;
+        int vectors = left > FN(LANES) ? 2 : 1;
+        if (p->m == 1 && p->sb[1] == 1 && left >= WIDE * FN(LANES)) vectors = WIDE;
+        const int64_t width = vectors * FN(LANES);
+        if (left < width && again) { /* computing some once more is less than treating few apart */
+            j0 = p->n - width;
+            left = width;
+        }
+        n = left < width ? left : width;
+        const T *b = (const T *)p->b + d->first * bt + d->k0 * br + j0 * p->sb[1];
+        if (vectors != WIDE && (p->sb[1] != 1 || n < width || (p->m > 4 * ROWS && br != width))) {
+            for (int64_t tap = 0; tap < d->taps; tap++)
+                FN(pack)(d->k, n, b + tap * bt, br, p->sb[1], packed + tap * d->k * width, width);
+            b = packed;
+            br = width;
+            bt = d->k * width;
+        }
+        FN(panel)(p, d, j0, n, vectors, b, br, bt);
+    }
+}
+
+/* By depths that a panel has room for: several taps, or a part of one. */
+static void FN(blocked)(const mni_product *p)
+{
     const int64_t most = p->sa[1] == 1 ? DEPTH : FAR_DEPTH, deep = (p->k + most - 1) / most;
-    for (int64_t d = 0; d < deep; d++) {
-        const int64_t k0 = p->k * d / deep, k = p->k * (d + 1) / deep - k0;
-        for (int64_t j0 = 0, n; j0 < p->n; j0 += n) {
-            const T *b = (const T *)p->b + k0 * p->sb[0] + j0 * p->sb[1];
-            int64_t br = p->sb[0], left = p->n - j0;
-            int vectors = left > FN(LANES) ? 2 : 1;
-            if (p->m == 1 && p->sb[1] == 1 && left >= WIDE * FN(LANES)) vectors = WIDE;
-            const int64_t width = vectors * FN(LANES);
-            n = left < width ? left : width;
-            if (vectors != WIDE &&
-                (p->sb[1] != 1 || n < width || (p->m > 4 * ROWS && br != width))) {
-                FN(pack)(k, n, b, br, p->sb[1], packed, width);
-                b = packed;
-                br = width;
-            }
-            FN(panel)(p, k0, k, j0, n, vectors, b, br);
+    const int64_t taps = p->taps > 1 ? p->taps : 1, some = deep > 1 ? 1 : most / p->k;
+    FN(depth) d = {.start = true};
+    for (d.first = 0; d.first < taps; d.first += d.taps) {
+        d.taps = taps - d.first < some ? taps - d.first : some;
+        for (int64_t i = 0; i < deep; i++, d.start = false) {
+            d.k0 = p->k * i / deep;
+            d.k = p->k * (i + 1) / deep - d.k0;
+            FN(panels)(p, &d, deep == 1 && d.taps == taps);
         }
     }
 }
 
 void MNI_FOR_ISA(FN(mni_product))(const mni_product *p)
 {
-    if (p->k == 1 && p->sc[1] == 1)
+    if (p->k == 1 && p->sc[1] == 1 && p->taps <= 1)
         FN(outer)(p);
-    else if (p->m == 1 && p->sb[0] == 1)
+    else if (p->m == 1 && p->sb[0] == 1 && p->taps <= 1)
         FN(vector_matrix)(p);
     else
         FN(blocked)(p);

@@ -9,6 +9,7 @@ set(MNI_KERNEL_SOURCES
     src/tensor/kernels/kernels_isa.c
     src/tensor/kernels/gemm_isa.c
     src/tensor/kernels/norm_isa.c
+    src/tensor/kernels/pool_isa.c
     src/tensor/kernels/recurrent_isa.c
     src/optim/loops_isa.c)
 

@@ -1,0 +1,81 @@
+/*
+ * tensor/kernels/pool_isa.c: maxima of windows of 2 x 2 for one instruction set. Vectors are written out
+ * since compilers find none in choices that go on from one number to the next; they are short because
+ * lines are.
+ */
+#include "tensor/kernels/isa.h"
+
+#include <string.h>
+
+#define SOME(name) name##_f32x8
+#define T float
+#define WHOLE int32_t
+enum { SOME(COUNT) = 8 };
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define STEPS 0, 2, 4, 6, 8, 10, 12, 14
+#include "tensor/kernels/maximum.h"
+
+#define SOME(name) name##_f32x4
+#define T float
+#define WHOLE int32_t
+enum { SOME(COUNT) = 4 };
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#define STEPS 0, 2, 4, 6
+#include "tensor/kernels/maximum.h"
+
+#define SOME(name) name##_f64x4
+#define T double
+#define WHOLE int64_t
+enum { SOME(COUNT) = 4 };
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#define STEPS 0, 2, 4, 6
+#include "tensor/kernels/maximum.h"
+
+#define ONE_FN(T)                                                                                  \
+    static void one_##T(const T *x, int64_t width, T *y, int64_t *index, int64_t at)               \
+    {                                                                                              \
+        const int64_t place[4] = {0, 1, width, width + 1};                                         \
+        int64_t best = 0;                                                                          \
+        for (int i = 1; i < 4; i++) {                                                              \
+            const T v = x[place[i]];                                                               \
+            if (v > x[best] || v != v) best = place[i];                                            \
+        }                                                                                          \
+        *y = x[best];                                                                              \
+        *index = at + best;                                                                        \
+    }
+ONE_FN(float)
+ONE_FN(double)
+
+/* Lines of at least `count` windows; the last ones of a line are taken once more. */
+#define LINE(some, count)                                                                          \
+    for (int64_t i = 0; i < n; i += count) {                                                       \
+        if (i + count > n) i = n - count;                                                          \
+        some(x + 2 * i, width, y + i, index + i, at + 2 * i);                                      \
+    }
+
+void MNI_FOR_ISA(mni_max_2x2_f32)(int64_t n, const void *xv, int64_t width, void *yv,
+                                  int64_t *index, int64_t at)
+{
+    const float *x = xv;
+    float *y = yv;
+    if (n >= 8)
+        LINE(max_f32x8, 8)
+    else if (n >= 4)
+        LINE(max_f32x4, 4)
+    else
+        LINE(one_float, 1)
+}
+
+void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *xv, int64_t width, void *yv,
+                                  int64_t *index, int64_t at)
+{
+    const double *x = xv;
+    double *y = yv;
+    if (n >= 4)
+        LINE(max_f64x4, 4)
+    else
+        LINE(one_double, 1)
+}
