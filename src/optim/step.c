@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { GRAIN = 32 * MNI_BLOCK }; /* elements worth a thread */
+enum { GRAIN = 128 * MNI_BLOCK }; /* elements worth a thread */
 
 mn_tensor *mni_usable_grad(const mn_tensor *p)
 {

@@ -119,6 +119,12 @@ static void FN(pack)(int64_t k, int64_t n, const T *b, int64_t br, int64_t bc, T
 {
     int64_t p = 0;
     if (n < width) memset(panel, 0, (size_t)(k * width) * sizeof(T));
+    if (bc == 1 && n == width) { /* by vectors: a loop over numbers would become calls of memcpy */
+        for (; p < k; p++)
+            for (int64_t j = 0; j < n; j += FN(LANES))
+                *(FN(loose) *)(panel + p * width + j) = *(const FN(loose) *)(b + p * br + j);
+        return;
+    }
     if (bc == 1) {
         for (; p < k; p++)
             for (int64_t j = 0; j < n; j++) panel[p * width + j] = b[p * br + j];
@@ -217,17 +223,35 @@ static void FN(vector_matrix)(const mni_product *p)
     }
 }
 
+/* to [n] <- from, LANES / 2 <= n <= LANES: the second half again where it begins earlier. */
+MNI_INLINE void FN(copy_most)(const T *from, T *to, int64_t n)
+{
+    enum { HALF = FN(LANES) / 2 };
+    memcpy(to, from, HALF * sizeof *to);
+    memcpy(to + n - HALF, from + n - HALF, HALF * sizeof *to);
+}
+
 /* c [n, rows] (rows cr apart, n <= LANES) <- sums [rows, LANES]^T (rows `width` apart), rows <= ROWS;
  * + bias [rows] if there is one, + what was there when `add`. */
 static void FN(store_turned)(int64_t rows, int64_t n, const T *sums, int64_t width, T *c,
                              int64_t cr, const T *bias, bool add)
 {
-    T turned[FN(LANES)][(ROWS + FN(LANES) - 1) / FN(LANES) * FN(LANES)];
+    enum { SQUARES = (ROWS + FN(LANES) - 1) / FN(LANES), TALL = SQUARES * FN(LANES) };
+    T turned[FN(LANES)][TALL] __attribute__((aligned(VECTOR)));
+    T more[TALL] __attribute__((aligned(VECTOR)));
     for (int64_t i = 0; i < rows; i += FN(LANES))
-        FN(turn)(sums + i * width, width, &turned[0][i], sizeof turned[0] / sizeof(T));
+        FN(turn)(sums + i * width, width, &turned[0][i], TALL);
+    for (int64_t i = 0; bias && i < rows; i++) more[i] = bias[i];
     for (int64_t j = 0; j < n; j++, c += cr) {
-        for (int64_t i = 0; bias && i < rows; i++) turned[j][i] += bias[i];
-        for (int64_t i = 0; i < rows; i++) c[i] = add ? c[i] + turned[j][i] : turned[j][i];
+        T *row = turned[j];
+        if (bias)
+            for (int64_t i = 0; i < TALL; i++) row[i] += more[i];
+        if (add)
+            for (int64_t i = 0; i < rows; i++) c[i] += row[i];
+        else if (SQUARES == 1 && 2 * rows >= FN(LANES))
+            FN(copy_most)(row, c, rows);
+        else
+            for (int64_t i = 0; i < rows; i++) c[i] = row[i];
     }
 }
 
