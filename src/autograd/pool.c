@@ -247,6 +247,7 @@ mn_tensor *mni_header_take(mn_tape *t)
         x = t->dead_first;
         t->dead_first = x->next;
         t->n_dead--;
+        __builtin_prefetch(t->dead_first, 1); /* the next one: it was last touched long ago */
     } else {
         x = slab_header(t);
         if (!x) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for tensor headers");

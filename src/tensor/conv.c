@@ -38,8 +38,9 @@ typedef struct conv_block {
 static void inside(int64_t first, int64_t step, int64_t size, int64_t n, int64_t *begin,
                    int64_t *end)
 {
-    *end = first < size ? least(n, (size - 1 - first) / step + 1) : 0;
-    *begin = first < 0 ? least(*end, divide_up(-first, step)) : 0;
+    const int64_t room = size - first; /* a division takes as long as half a line */
+    *end = room > 0 ? least(n, step == 1 ? room : divide_up(room, step)) : 0;
+    *begin = first < 0 ? least(*end, step == 1 ? -first : divide_up(-first, step)) : 0;
 }
 
 /* Where lines of x are as long as those of the slab, a row of the slab is x moved on by some columns: one
@@ -62,12 +63,15 @@ static void inside(int64_t first, int64_t step, int64_t size, int64_t n, int64_t
         const int64_t *in = s->in, *stride = s->stride, high = s->kernel[1] / job->plan.taps;      \
         const int64_t channel = b->n * s->groups * s->ins + b->g * s->ins;                         \
         T *plane = (T *)(void *)job->x + (channel * in[0] + depth) * in[1] * in[2];                \
-        for (int64_t i = 0; i < b->rows; i++) {                                                    \
-            const int64_t r = b->row + i, k2 = r % s->kernel[2], k1 = r / s->kernel[2] % high;     \
+        int64_t k2 = b->row % s->kernel[2], k1 = b->row / s->kernel[2] % high;                     \
+        int64_t c = b->row / s->kernel[2] / high;                                                  \
+        for (int64_t i = 0; i < b->rows; i++, k2++) {                                              \
+            if (k2 == s->kernel[2]) k1++, k2 = 0;                                                  \
+            if (k1 == high) c++, k1 = 0;                                                           \
             const int64_t y0 = b->line * stride[1] + k1 * s->dilation[1] - s->padding[1];          \
             const int64_t x0 = b->column * stride[2] + k2 * s->dilation[2] - s->padding[2];        \
             T *to = (T *)(void *)b->slab + i * b->stored * b->columns;                             \
-            T *from = plane + r / s->kernel[2] / high * in[0] * in[1] * in[2];                     \
+            T *from = plane + c * in[0] * in[1] * in[2];                                           \
             int64_t l0, l1, c0, c1;                                                                \
             inside(y0, stride[1], in[1], b->stored, &l0, &l1);                                     \
             inside(x0, stride[2], in[2], b->columns, &c0, &c1);                                    \

@@ -88,6 +88,26 @@ static bool operands_apart(const mni_loop *l)
     return apart && l->stride[0][l->ndim - 1] == 1;
 }
 
+/* All operands are one run each, and short. */
+static bool map_flat(const map_job *job, const mn_tensor *const *operand, int operands)
+{
+    const mn_tensor *y = operand[0];
+    bool flat = y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL, apart = false;
+    for (int o = 0; flat && o < operands; o++) {
+        flat = one_run(operand[o], y);
+        apart = apart || (operand[o]->numel == 1 && y->numel != 1);
+    }
+    if (!flat || (apart && job->gather)) return false;
+    char *at[MNI_OPERANDS];
+    int64_t stride[MNI_OPERANDS];
+    for (int o = 0; o < operands; o++) {
+        at[o] = operand[o]->data;
+        stride[o] = operand[o]->numel != 1;
+    }
+    call_kernel(job, y->numel, at, stride);
+    return true;
+}
+
 /* job: its kernel, p and gather are set. */
 static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tensor *a,
                 const mn_tensor *b, const mn_tensor *c)
@@ -96,11 +116,12 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
     mni_loop *l = &job->loop;
     bool flat = y->contiguous;
     l->operands = c ? 4 : b ? 3 : 2;
+    if (map_flat(job, operand, l->operands)) return;
     l->ndim = 0;
     for (int o = 0; o < l->operands; o++) {
         job->data[o] = operand[o]->data;
         job->dtype[o] = (mn_dtype)operand[o]->dtype;
-        l->size[o] = (int64_t)mn_dtype_size((mn_dtype)operand[o]->dtype);
+        l->size[o] = mni_item_size(operand[o]);
         flat = flat && one_run(operand[o], y);
     }
     int64_t stride[MNI_OPERANDS];

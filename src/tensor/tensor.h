@@ -128,4 +128,19 @@ static inline bool mni_is_float(mn_dtype d)
     return d == MN_F32 || d == MN_F64;
 }
 
+/* mn_dtype_size of a tensor's dtype, which is a known one. */
+static inline int64_t mni_item_size(const mn_tensor *x)
+{
+    static const int8_t sizes[] = {[MN_F32] = 4, [MN_F64] = 8, [MN_I64] = 8, [MN_U8] = 1, [MN_BOOL] = 1};
+    return sizes[x->dtype];
+}
+
+/* mn_tensor_same_shape, in a place where it costs something. */
+static inline bool mni_same_shape(const mn_tensor *a, const mn_tensor *b)
+{
+    bool same = a->ndim == b->ndim;
+    for (int d = 0; same && d < a->ndim; d++) same = a->shape[d] == b->shape[d];
+    return same;
+}
+
 #endif

@@ -160,6 +160,8 @@ mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, 
 mn_tensor *mni_broadcast_output3(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b,
                                  const mn_tensor *c)
 {
+    if (mni_same_shape(a, b) && mni_same_shape(a, c))
+        return mni_tape_tensor(t, dtype, a->ndim, a->shape);
     mn_tensor y = mni_look(a, a->ndim, a->shape, NULL);
     if (!stretch(t, &y, b) || !stretch(t, &y, c)) return NULL;
     return mni_tape_tensor(t, dtype, y.ndim, y.shape);

@@ -102,40 +102,54 @@ MNI_INLINE void FN(transpose)(FN(vec) * x)
     }
 }
 
-/* y [LANES, LANES] (rows sy apart) <- x^T. */
-static void FN(turn)(const T *x, int64_t sx, T *y, int64_t sy)
+/* y [LANES, LANES] (rows sy apart) <- x^T; rows of x from n on are 0. */
+MNI_INLINE void FN(turn)(int64_t n, const T *x, int64_t sx, T *y, int64_t sy)
 {
     FN(vec) r[FN(LANES)];
     MNI_UNROLL
-    for (int i = 0; i < FN(LANES); i++) r[i] = *(const FN(loose) *)(x + i * sx);
+    for (int i = 0; i < FN(LANES); i++) {
+        r[i] = (FN(vec)){0};
+        if (i < n) r[i] = *(const FN(loose) *)(x + i * sx);
+    }
     FN(transpose)(r);
     MNI_UNROLL
     for (int i = 0; i < FN(LANES); i++) *(FN(loose) *)(y + i * sy) = r[i];
+}
+
+static void FN(turn_all)(const T *x, int64_t sx, T *y, int64_t sy)
+{
+    FN(turn)(FN(LANES), x, sx, y, sy);
+}
+
+static void FN(turn_some)(int64_t n, const T *x, int64_t sx, T *y, int64_t sy)
+{
+    FN(turn)(n, x, sx, y, sy);
 }
 
 /* panel [k, width] <- b [k, n], n <= width; columns from n on are 0. */
 static void FN(pack)(int64_t k, int64_t n, const T *b, int64_t br, int64_t bc, T *panel,
                      int64_t width)
 {
-    int64_t p = 0;
-    if (n < width) memset(panel, 0, (size_t)(k * width) * sizeof(T));
     if (bc == 1 && n == width) { /* by vectors: a loop over numbers would become calls of memcpy */
-        for (; p < k; p++)
+        for (int64_t p = 0; p < k; p++)
             for (int64_t j = 0; j < n; j += FN(LANES))
                 *(FN(loose) *)(panel + p * width + j) = *(const FN(loose) *)(b + p * br + j);
         return;
     }
-    if (bc == 1) {
-        for (; p < k; p++)
-            for (int64_t j = 0; j < n; j++) panel[p * width + j] = b[p * br + j];
+    if (br == 1 && k >= FN(LANES)) { /* the last rows overlap */
+        for (int64_t p = 0; p < k; p += FN(LANES)) {
+            if (p + FN(LANES) > k) p = k - FN(LANES);
+            for (int64_t j = 0; j < width; j += FN(LANES))
+                if (n - j >= FN(LANES))
+                    FN(turn_all)(b + p + j * bc, bc, panel + p * width + j, width);
+                else
+                    FN(turn_some)(n - j, b + p + j * bc, bc, panel + p * width + j, width);
+        }
         return;
     }
-    const int64_t whole = br == 1 ? n / FN(LANES) * FN(LANES) : 0;
-    for (; whole > 0 && p + FN(LANES) <= k; p += FN(LANES))
-        for (int64_t j = 0; j < whole; j += FN(LANES))
-            FN(turn)(b + p + j * bc, bc, panel + p * width + j, width);
-    for (int64_t q = 0; q < k; q++)
-        for (int64_t j = q < p ? whole : 0; j < n; j++) panel[q * width + j] = b[q * br + j * bc];
+    if (n < width) memset(panel, 0, (size_t)(k * width) * sizeof(T));
+    for (int64_t p = 0; p < k; p++)
+        for (int64_t j = 0; j < n; j++) panel[p * width + j] = b[p * br + j * bc];
 }
 
 /* Row i of c <- a column of products: a [1, k], k = 1. */
@@ -240,7 +254,7 @@ static void FN(store_turned)(int64_t rows, int64_t n, const T *sums, int64_t wid
     T turned[FN(LANES)][TALL] __attribute__((aligned(VECTOR)));
     T more[TALL] __attribute__((aligned(VECTOR)));
     for (int64_t i = 0; i < rows; i += FN(LANES))
-        FN(turn)(sums + i * width, width, &turned[0][i], TALL);
+        FN(turn_all)(sums + i * width, width, &turned[0][i], TALL);
     for (int64_t i = 0; bias && i < rows; i++) more[i] = bias[i];
     for (int64_t j = 0; j < n; j++, c += cr) {
         T *row = turned[j];
