@@ -131,7 +131,8 @@ static inline bool mni_is_float(mn_dtype d)
 /* mn_dtype_size of a tensor's dtype, which is a known one. */
 static inline int64_t mni_item_size(const mn_tensor *x)
 {
-    static const int8_t sizes[] = {[MN_F32] = 4, [MN_F64] = 8, [MN_I64] = 8, [MN_U8] = 1, [MN_BOOL] = 1};
+    static const int8_t sizes[] = {
+        [MN_F32] = 4, [MN_F64] = 8, [MN_I64] = 8, [MN_U8] = 1, [MN_BOOL] = 1};
     return sizes[x->dtype];
 }
 

@@ -18,9 +18,15 @@ MNI_INLINE FN(vec) FN(load)(const T *x)
 
 MNI_INLINE double FN(fold)(FN(vec) v)
 {
-    double sum = 0;
-    for (int i = 0; i < FN(LANES); i++) sum += (double)v[i];
-    return sum;
+    double sum[FN(LANES)];
+    MNI_UNROLL
+    for (int i = 0; i < FN(LANES); i++) sum[i] = (double)v[i];
+    MNI_UNROLL
+    for (int half = FN(LANES) / 2; half > 0; half /= 2) {
+        MNI_UNROLL
+        for (int i = 0; i < half; i++) sum[i] += sum[i + half];
+    }
+    return sum[0];
 }
 
 /* sums[k] <- the sum over i < n of term k, in vectors (V) and for what is left over (S). Both see i. */

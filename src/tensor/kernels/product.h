@@ -308,10 +308,9 @@ static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int
         }
         tile(&s, a, b, edge, NULL, false);
         if (turned) {
-            for (int64_t j = 0; j < n; j += FN(LANES))
-                FN(store_turned)
-                (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
-                 p->sc[1], bias ? bias + i0 : NULL, add);
+            for (int64_t j = 0; j < n; j += FN(LANES)) FN(store_turned)
+            (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
+             p->sc[1], bias ? bias + i0 : NULL, add);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)
