@@ -43,10 +43,10 @@ static const char help[] =
     "  --dropout X      (lstm: 0.5, transformer: 0.2)\n"
     "\n"
     "training\n"
-    "  --epochs N       passes over the text (lstm: 20, transformer: 15)\n"
+    "  --epochs N       passes over the text (lstm: 20, transformer: 40)\n"
     "  --batch-size N   parts of the text in one step (lstm: 16, transformer: 8)\n"
     "  --length N       characters in one part (lstm: 64, transformer: 128)\n"
-    "  --lr X           highest learning rate (lstm: 0.005, transformer: 0.002)\n"
+    "  --lr X           highest learning rate (lstm: 0.005, transformer: 0.006)\n"
     "  --clip X         largest norm of the gradient (1)\n"
     "  --seed N         of the weights, the parts, dropout and what is written (1)\n"
     "  --threads N      threads that share the work (one for each processor, at most 4);\n"
@@ -70,10 +70,10 @@ static const options defaults[] = {
               .length = 64,
               .lr = 0.005,
               .shape = {.width = 256, .layers = 1, .dropout = 0.5}},
-    [TRANSFORMER] = {.epochs = 15,
+    [TRANSFORMER] = {.epochs = 40,
                      .batch_size = 8,
                      .length = 128,
-                     .lr = 0.002,
+                     .lr = 0.006,
                      .shape = {.width = 128, .layers = 4, .dropout = 0.2}},
 };
 

@@ -60,68 +60,6 @@ static mn_module *lstm_new(int64_t kinds, const language_shape *s)
 
 /* ---- the transformer ---- */
 
-/* x + attention(norm(x)), and then x + mlp(norm(x)): as in GPT-2. */
-typedef struct block {
-    mn_module base;
-    mn_module *norm1, *qkv, *out, *dropout, *norm2, *mlp;
-    int64_t heads;
-} block;
-
-/* x [n, length, width] -> the same shape */
-static mn_error block_forward(mn_module *m, mn_tape *t, mn_tensor *const *in, int n_in,
-                              mn_tensor **out, int n_out)
-{
-    block *b = (block *)m;
-    (void)n_in, (void)n_out; /* 1 and 1, as the class says */
-    mn_tensor *x = in[0], *part[3];
-    mn_tensor *qkv = mn_module_forward(b->qkv, t, mn_module_forward(b->norm1, t, x));
-    mn_split(t, qkv, mn_tensor_size(x, 2), 2, part, 3);
-    for (int i = 0; i < 3; i++) /* [n, heads, length, width / heads] */
-        part[i] = mn_transpose(t, mn_unflatten(t, part[i], 2, 2, (int64_t[]){b->heads, -1}), 1, 2);
-    mn_tensor *seen = mn_scaled_dot_product_attention(t, part[0], part[1], part[2], MN_NONE,
-                                                      &(mn_attention_opts){.is_causal = true});
-    seen = mn_flatten(t, mn_transpose(t, seen, 1, 2), 2, 3);
-    x = mn_add(t, x, mn_module_forward(b->dropout, t, mn_module_forward(b->out, t, seen)));
-    out[0] = mn_add(t, x, mn_module_forward(b->mlp, t, mn_module_forward(b->norm2, t, x)));
-    return mn_tape_error(t);
-}
-
-static void block_visit(mn_module *m, mn_visitor *v)
-{
-    block *b = (block *)m;
-    mn_visit_child(v, "norm1", &b->norm1);
-    mn_visit_child(v, "qkv", &b->qkv);
-    mn_visit_child(v, "out", &b->out);
-    mn_visit_child(v, "dropout", &b->dropout);
-    mn_visit_child(v, "norm2", &b->norm2);
-    mn_visit_child(v, "mlp", &b->mlp);
-}
-
-static const mn_module_class block_class = {
-    .name = "Block",
-    .size = sizeof(block),
-    .n_in = 1,
-    .n_out = 1,
-    .forward = block_forward,
-    .visit = block_visit,
-};
-
-static mn_module *block_new(const language_shape *s)
-{
-    block *b = (block *)mn_module_new(&block_class);
-    if (!b) return NULL;
-    b->heads = s->heads;
-    b->norm1 = mn_nn_layer_norm(1, &s->width, NULL);
-    b->qkv = mn_nn_linear(s->width, 3 * s->width, NULL);
-    b->out = mn_nn_linear(s->width, s->width, NULL);
-    b->dropout = mn_nn_dropout(s->dropout);
-    b->norm2 = mn_nn_layer_norm(1, &s->width, NULL);
-    b->mlp =
-        mn_nn_sequential(mn_nn_linear(s->width, 4 * s->width, NULL), mn_nn_gelu(),
-                         mn_nn_linear(4 * s->width, s->width, NULL), mn_nn_dropout(s->dropout));
-    return mn_module_finish(&b->base);
-}
-
 typedef struct transformer_model {
     mn_module base;
     mn_tensor *embedding; /* parameter, [kinds, width]: of what goes in and of what comes out */
@@ -163,10 +101,16 @@ static const mn_module_class transformer_class = {
 static mn_module *transformer_new(int64_t kinds, const language_shape *s)
 {
     transformer_model *f = (transformer_model *)mn_module_new(&transformer_class);
+    const mn_nn_transformer_opts opts = {.activation = MN_TRANSFORMER_GELU, /* as in GPT-2 */
+                                         .batch_first = true,
+                                         .norm_first = true,
+                                         .is_causal = true};
     mn_module *blocks[MAX_LAYERS + 1];
     int n = 0;
     if (!f) return NULL;
-    while (n < s->layers) blocks[n++] = block_new(s);
+    while (n < s->layers)
+        blocks[n++] =
+            mn_nn_transformer_encoder_layer(s->width, s->heads, 4 * s->width, s->dropout, &opts);
     blocks[n++] = mn_nn_layer_norm(1, &s->width, NULL);
     f->embedding = mn_parameter(MN_F32, 2, (int64_t[]){kinds, s->width});
     f->position = mn_parameter(MN_F32, 2, (int64_t[]){s->context, s->width});
