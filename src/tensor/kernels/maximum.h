@@ -8,28 +8,34 @@ typedef T SOME(vec) __attribute__((vector_size(SOME(COUNT) * sizeof(T))));
 typedef WHOLE SOME(lanes) __attribute__((vector_size(SOME(COUNT) * sizeof(T))));
 typedef int64_t SOME(places) __attribute__((vector_size(SOME(COUNT) * 8)));
 
-/* The larger ones of v and *most, a NaN being larger than all; where that is v, *from <- place. */
-MNI_INLINE void SOME(take)(SOME(vec) v, WHOLE place, SOME(vec) * most, SOME(lanes) * from)
+/* *most <- the larger ones of it and v, a NaN being larger than all; where that is v, *from <- place. */
+MNI_INLINE void SOME(take)(const SOME(vec) * v, WHOLE place, SOME(vec) * most, SOME(lanes) * from)
 {
-    const SOME(lanes) larger = (v > *most) | (v != v);
-    *most = (SOME(vec))(((SOME(lanes))v & larger) | ((SOME(lanes)) * most & ~larger));
+    const SOME(lanes) larger = (*v > *most) | (*v != *v);
+    *most = (SOME(vec))(((SOME(lanes)) * v & larger) | ((SOME(lanes)) * most & ~larger));
     *from = (((SOME(lanes)){0} + place) & larger) | (*from & ~larger);
+}
+
+/* v[0] <- the even numbers of 2 COUNT from x on, v[1] the odd ones. */
+MNI_INLINE void SOME(deal)(const T *x, SOME(vec) * v)
+{
+    SOME(vec) a, b;
+    memcpy(&a, x, sizeof a);
+    memcpy(&b, x + SOME(COUNT), sizeof b);
+    v[0] = MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), a, b, EVEN);
+    v[1] = MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), a, b, ODD);
 }
 
 MNI_INLINE void SOME(max)(const T *x, int64_t width, T *y, int64_t *index, int64_t at)
 {
-    SOME(vec) a, b, c, d;
-    memcpy(&a, x, sizeof a);
-    memcpy(&b, x + SOME(COUNT), sizeof b);
-    memcpy(&c, x + width, sizeof c);
-    memcpy(&d, x + width + SOME(COUNT), sizeof d);
-    SOME(vec) most = MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), a, b, EVEN);
+    SOME(vec) upper[2], lower[2];
     SOME(lanes) from = {0};
-    SOME(take)(MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), a, b, ODD), 1, &most, &from);
-    SOME(take)(MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), c, d, EVEN), (WHOLE)width, &most, &from);
-    SOME(take)
-    (MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), c, d, ODD), (WHOLE)(width + 1), &most, &from);
-    memcpy(y, &most, sizeof most);
+    SOME(deal)(x, upper);
+    SOME(deal)(x + width, lower);
+    SOME(take)(&upper[1], 1, &upper[0], &from);
+    SOME(take)(&lower[0], (WHOLE)width, &upper[0], &from);
+    SOME(take)(&lower[1], (WHOLE)(width + 1), &upper[0], &from);
+    memcpy(y, &upper[0], sizeof upper[0]);
     from += (SOME(lanes)){STEPS};
     const SOME(places) places = __builtin_convertvector(from, SOME(places)) + at;
     memcpy(index, &places, sizeof places);

@@ -13,26 +13,23 @@ typedef T FN(loose) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_
 enum { FN(LANES) = VECTOR / sizeof(T) };
 
 /* What tiles of a product have in common: `taps` times a depth of k, steps of a and b from one to the
- * next; distances of a's rows and columns, and of b's and c's rows; whether bias is one number for each
- * row instead of for each column. */
+ * next; distances of a's rows and columns, and of the rows of b, of c, and of what sums begin with. */
 typedef struct FN(strip) {
-    int64_t taps, k, at, bt, ar, ac, br, cr;
-    bool by_row;
+    int64_t taps, k, at, bt, ar, ac, br, cr, fr;
 } FN(strip);
 
-/* c [rows, vectors * LANES] <- the sum over taps of a [rows, k] b [k, ...], + bias if there is one,
- * + c when `accumulate`. */
+/* c [rows, vectors * LANES] <- from (which may be c) + the sum over taps of a [rows, k] b [k, ...]. */
 MNI_INLINE void FN(tile)(const int rows, const int vectors, const FN(strip) * s, const T *a,
-                         const T *b, T *c, const T *bias, bool accumulate)
+                         const T *b, T *c, const T *from)
 {
-    const int64_t k = s->k, ar = s->ar, ac = s->ac, br = s->br, cr = s->cr;
+    const int64_t k = s->k, ar = s->ar, ac = s->ac, br = s->br;
     FN(vec) sum[ROWS][WIDE];
     MNI_UNROLL
     for (int i = 0; i < rows; i++) {
         MNI_UNROLL
         for (int v = 0; v < vectors; v++) {
-            __builtin_prefetch(c + i * cr + v * FN(LANES), 1);
-            sum[i][v] = (FN(vec)){0};
+            __builtin_prefetch(c + i * s->cr + v * FN(LANES), 1);
+            sum[i][v] = *(const FN(loose) *)(from + i * s->fr + v * FN(LANES));
         }
     }
     for (int64_t tap = s->taps; tap > 0; tap--, a += s->at - k * ac, b += s->bt - k * br)
@@ -50,27 +47,17 @@ MNI_INLINE void FN(tile)(const int rows, const int vectors, const FN(strip) * s,
     MNI_UNROLL
     for (int i = 0; i < rows; i++) {
         MNI_UNROLL
-        for (int v = 0; v < vectors; v++) {
-            FN(loose) *to = (FN(loose) *)(c + i * cr + v * FN(LANES));
-            FN(vec) y = sum[i][v];
-            if (bias && s->by_row)
-                y += bias[i];
-            else if (bias)
-                y += *(const FN(loose) *)(bias + v * FN(LANES));
-            if (accumulate) y += *to;
-            *to = y;
-        }
+        for (int v = 0; v < vectors; v++) *(FN(loose) *)(c + i * s->cr + v * FN(LANES)) = sum[i][v];
     }
 }
 
-typedef void (*FN(tile_fn))(const FN(strip) * s, const T *a, const T *b, T *c, const T *bias,
-                            bool accumulate);
+typedef void (*FN(tile_fn))(const FN(strip) * s, const T *a, const T *b, T *c, const T *from);
 
 #define TILE(rows, vectors)                                                                        \
     static void FN(tile_##rows##_##vectors)(const FN(strip) * s, const T *a, const T *b, T *c,     \
-                                            const T *bias, bool accumulate)                        \
+                                            const T *from)                                         \
     {                                                                                              \
-        FN(tile)(rows, vectors, s, a, b, c, bias, accumulate);                                     \
+        FN(tile)(rows, vectors, s, a, b, c, from);                                                 \
     }
 #define TILE_ENTRY(rows, vectors) [rows] = FN(tile_##rows##_##vectors),
 
@@ -246,20 +233,16 @@ MNI_INLINE void FN(copy_most)(const T *from, T *to, int64_t n)
 }
 
 /* c [n, rows] (rows cr apart, n <= LANES) <- sums [rows, LANES]^T (rows `width` apart), rows <= ROWS;
- * + bias [rows] if there is one, + what was there when `add`. */
+ * + what was there when `add`. */
 static void FN(store_turned)(int64_t rows, int64_t n, const T *sums, int64_t width, T *c,
-                             int64_t cr, const T *bias, bool add)
+                             int64_t cr, bool add)
 {
     enum { SQUARES = (ROWS + FN(LANES) - 1) / FN(LANES), TALL = SQUARES * FN(LANES) };
     T turned[FN(LANES)][TALL] __attribute__((aligned(VECTOR)));
-    T more[TALL] __attribute__((aligned(VECTOR)));
     for (int64_t i = 0; i < rows; i += FN(LANES))
         FN(turn_all)(sums + i * width, width, &turned[0][i], TALL);
-    for (int64_t i = 0; bias && i < rows; i++) more[i] = bias[i];
     for (int64_t j = 0; j < n; j++, c += cr) {
-        T *row = turned[j];
-        if (bias)
-            for (int64_t i = 0; i < TALL; i++) row[i] += more[i];
+        const T *row = turned[j];
         if (add)
             for (int64_t i = 0; i < rows; i++) c[i] += row[i];
         else if (SQUARES == 1 && 2 * rows >= FN(LANES))
@@ -275,18 +258,27 @@ typedef struct FN(depth) {
     bool start; /* nothing was done before */
 } FN(depth);
 
+/* start [rows, width] <- bias from its row i0 and column j0 on; columns from n on are 0. */
+static void FN(start)(const mni_product *p, int64_t i0, int64_t rows, int64_t j0, int64_t n,
+                      T *start, int64_t width)
+{
+    const T *bias = (const T *)p->bias + i0 * p->sbias[0] + j0 * p->sbias[1];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < width; j++)
+            start[i * width + j] = j < n ? bias[i * p->sbias[0] + j * p->sbias[1]] : 0;
+}
+
 /* Rows of c for one panel of b: columns [j0, j0 + n). */
 static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int64_t n, int vectors,
                       const T *b, int64_t br, int64_t bt)
 {
-    T edge[(ROWS + FN(LANES)) * 2 * FN(LANES) + WIDE * FN(LANES)]; /* turned by whole squares */
+    static const T zeros[WIDE * FN(LANES)];
+    /* What sums begin with, or they themselves where c is not stored directly; turned by squares. */
+    T edge[(ROWS + FN(LANES)) * 2 * FN(LANES) + WIDE * FN(LANES)];
     const int64_t width = vectors * FN(LANES), tall = (p->m + ROWS - 1) / ROWS;
-    const bool add = !d->start || p->accumulate;
-    const T *bias = d->start ? p->bias : NULL;
-    const bool by_row = p->sbias[0] == 1 && p->sbias[1] == 0;
-    const bool by_column = p->sbias[0] == 0 && p->sbias[1] == 1;
-    const bool direct = n == width && p->sc[1] == 1 && (!bias || by_row || by_column);
-    const bool turned = p->sc[0] == 1 && p->sc[1] != 1 && (!bias || by_row);
+    const bool add = !d->start || p->accumulate, bias = d->start && p->bias;
+    const bool direct = n == width && p->sc[1] == 1 && !(bias && add);
+    const bool in_c = direct && add, by_column = direct && bias && !p->sbias[0] && p->sbias[1] == 1;
     const FN(strip) s = {.taps = d->taps,
                          .k = d->k,
                          .at = p->step_a,
@@ -295,30 +287,30 @@ static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int
                          .ac = p->sa[1],
                          .br = br,
                          .cr = direct ? p->sc[0] : width,
-                         .by_row = by_row};
+                         .fr = in_c                 ? p->sc[0]
+                               : bias && !by_column ? width
+                                                    : 0};
     /* Tiles of equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 14 + 14 + 14 + 14 + 8. */
     for (int64_t t = 0; t < tall; t++) {
         const int64_t i0 = p->m * t / tall, rows = p->m * (t + 1) / tall - i0;
         const FN(tile_fn) tile = vectors == WIDE ? FN(tile_1_8) : FN(tiles)[vectors][rows];
         const T *a = (const T *)p->a + d->first * p->step_a + i0 * p->sa[0] + d->k0 * p->sa[1];
         T *c = (T *)p->c + i0 * p->sc[0] + j0 * p->sc[1];
-        if (direct) {
-            tile(&s, a, b, c, bias ? bias + (by_row ? i0 : j0) : NULL, add);
-            continue;
-        }
-        tile(&s, a, b, edge, NULL, false);
-        if (turned) {
-            for (int64_t j = 0; j < n; j += FN(LANES)) FN(store_turned)
-            (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
-             p->sc[1], bias ? bias + i0 : NULL, add);
+        const T *from = in_c ? c : by_column ? (const T *)p->bias + j0 : bias ? edge : zeros;
+        if (from == edge) FN(start)(p, i0, rows, j0, n, edge, width);
+        tile(&s, a, b, direct ? c : edge, from);
+        if (direct) continue;
+        if (p->sc[0] == 1 && p->sc[1] != 1) {
+            for (int64_t j = 0; j < n; j += FN(LANES))
+                FN(store_turned)
+                (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
+                 p->sc[1], add);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < n; j++) {
                 T *to = c + i * p->sc[0] + j * p->sc[1];
-                T y = edge[i * width + j];
-                if (bias) y += bias[(i0 + i) * p->sbias[0] + (j0 + j) * p->sbias[1]];
-                *to = add ? *to + y : y;
+                *to = add ? *to + edge[i * width + j] : edge[i * width + j];
             }
     }
 }
