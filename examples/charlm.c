@@ -40,7 +40,7 @@ static const char help[] =
     "  --width N        of its layers (lstm: 256, transformer: 128)\n"
     "  --layers N       (lstm: 1, transformer: 4)\n"
     "  --heads N        of the transformer's attention (4)\n"
-    "  --dropout X      (lstm: 0.5, transformer: 0.2)\n"
+    "  --dropout X      (lstm: 0.5, transformer: 0.1)\n"
     "\n"
     "training\n"
     "  --epochs N       passes over the text (lstm: 20, transformer: 40)\n"
@@ -74,7 +74,7 @@ static const options defaults[] = {
                      .batch_size = 8,
                      .length = 128,
                      .lr = 0.006,
-                     .shape = {.width = 128, .layers = 4, .dropout = 0.2}},
+                     .shape = {.width = 128, .layers = 4, .dropout = 0.1}},
 };
 
 static bool parse(options *o, int argc, char **argv, int *status)
