@@ -9,6 +9,7 @@
 #include "tensor/compute.h"
 #include "tensor/kernels/functions.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,6 +283,65 @@ START_TEST(every_pointwise_kernel_computes_its_line_on_any_layout)
         for (int dtype = 0; dtype < MNI_DTYPES; dtype++)
             for (int i = 0; i < 40 && has(&kernels[k], (mn_dtype)dtype); i++)
                 check_kernel(&kernels[k], (mn_dtype)dtype);
+}
+END_TEST
+
+/* ---- functions in f32 ---- */
+
+static double exact_sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* Distance in units of the last place of `want` as f32; of the smallest one where it is denormal. */
+static double units_apart(float got, double want)
+{
+    int exponent;
+    if (isnan(want) || isinf((float)want)) return got == (float)want || isnan(got) ? 0 : INFINITY;
+    frexp(want, &exponent);
+    return fabs((double)got - want) / ldexp(1, exponent - 24 > -149 ? exponent - 24 : -149);
+}
+
+/* Every float there is with MINNOW_EVERY_FLOAT set (minutes), else one in 1021. */
+START_TEST(functions_are_within_two_units_in_the_last_place)
+{
+    enum { SOME = 4096 };
+    static const struct {
+        const char *name;
+        size_t row;
+        double (*exact)(double);
+        double from; /* below it a result that is denormal may be 0 */
+    } all[] = {{"exp", offsetof(mni_kernel_table, exp), (exp), -INFINITY},
+               {"log", offsetof(mni_kernel_table, log), (log), -INFINITY},
+               {"sigmoid", offsetof(mni_kernel_table, sigmoid), exact_sigmoid, -87},
+               {"tanh", offsetof(mni_kernel_table, tanh), (tanh), -INFINITY},
+               {"erf", offsetof(mni_kernel_table, erf), (erf), -INFINITY}};
+    const bool every = getenv("MINNOW_EVERY_FLOAT") != NULL;
+    const uint64_t step = every ? 1 : 1021, end = (uint64_t)1 << 32;
+    FOR_EACH_ISA
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        const mni_unary_fn *f =
+            (const mni_unary_fn *)(const void *)((const char *)mni_kernels() + all[k].row);
+        double most = 0;
+        float at = 0;
+        for (uint64_t bits = 0; bits < end;) {
+            float x[SOME], y[SOME];
+            int64_t n = 0;
+            for (; n < SOME && bits < end; n++, bits += step) {
+                const uint32_t b = (uint32_t)bits;
+                memcpy(&x[n], &b, sizeof b);
+            }
+            f[MN_F32](n, x, 1, y, 1, NULL);
+            for (int64_t i = 0; i < n; i++) {
+                if ((double)x[i] < all[k].from && fabsf(y[i]) < 0x1p-125f) continue;
+                const double apart = units_apart(y[i], all[k].exact((double)x[i]));
+                if (apart > most) most = apart, at = x[i];
+            }
+        }
+        if (every) printf("%s, %s: %.3f units at %.9g\n", all[k].name, isas[isa], most, (double)at);
+        EXPECT_MSG(most <= 2, "%s, %s: %g units apart at %.9g", all[k].name, isas[isa], most,
+                   (double)at);
+    }
 }
 END_TEST
 
@@ -1231,6 +1291,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         every_pointwise_kernel_computes_its_line_on_any_layout,
+        functions_are_within_two_units_in_the_last_place,
         an_output_may_be_an_operand,
         activations_pass_nan_on,
         copies_convert_between_all_types_as_c_does,

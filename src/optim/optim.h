@@ -82,8 +82,8 @@ typedef void (*mni_optim_loop)(const mni_update *u);
     M(adam)                                                                                        \
     M(adamax)                                                                                      \
     M(nadam)                                                                                       \
-    M(radam) M(adagrad) M(adadelta) M(rmsprop) M(rprop) M(asgd) M(lion) M(muon) M(vector) M(row)   \
-        M(squares)
+    M(radam)                                                                                       \
+    M(adagrad) M(adadelta) M(rmsprop) M(rprop) M(asgd) M(lion) M(muon) M(vector) M(row) M(squares)
 #define MNI_LOOP(name) MNI_LOOP_##name,
 typedef enum mni_loop_kind { MNI_LOOP_NONE, MNI_EACH_LOOP(MNI_LOOP) MNI_LOOPS } mni_loop_kind;
 #undef MNI_LOOP

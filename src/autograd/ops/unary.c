@@ -463,7 +463,7 @@ static const mn_op erf_op = {.name = "erf", .backward = erf_backward};
 
 mn_tensor *mn_erf(mn_tape *t, mn_tensor *x)
 {
-    return map_saving_x(t, &erf_op, mni_plain.erf, x);
+    return map_saving_x(t, &erf_op, mni_kernels()->erf, x);
 }
 
 /* ---- rounding ---- */

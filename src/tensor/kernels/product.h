@@ -301,10 +301,9 @@ static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int
         tile(&s, a, b, direct ? c : edge, from);
         if (direct) continue;
         if (p->sc[0] == 1 && p->sc[1] != 1) {
-            for (int64_t j = 0; j < n; j += FN(LANES))
-                FN(store_turned)
-                (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
-                 p->sc[1], add);
+            for (int64_t j = 0; j < n; j += FN(LANES)) FN(store_turned)
+            (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
+             p->sc[1], add);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)

@@ -4,11 +4,6 @@
  * says what the rows are.
  */
 
-MNI_INLINE T FN(sigmoid)(T x)
-{
-    return 1 / (1 + exp(-x));
-}
-
 /* ---- forward ---- */
 
 static void FN(rnn_tanh)(int64_t n, const T *a, const T *b, T *h)
@@ -28,9 +23,9 @@ static void FN(lstm)(int64_t n, T *a, const T *b, const T *c0, T *c, T *h)
 {
     MNI_INDEPENDENT
     for (int64_t j = 0; j < n; j++) {
-        const T i = FN(sigmoid)(a[j] + b[j]), f = FN(sigmoid)(a[n + j] + b[n + j]);
+        const T i = sigmoid(a[j] + b[j]), f = sigmoid(a[n + j] + b[n + j]);
         const T g = tanh(a[2 * n + j] + b[2 * n + j]);
-        const T o = FN(sigmoid)(a[3 * n + j] + b[3 * n + j]);
+        const T o = sigmoid(a[3 * n + j] + b[3 * n + j]);
         const T cell = f * c0[j] + i * g;
         a[j] = i;
         a[n + j] = f;
@@ -46,7 +41,7 @@ static void FN(gru)(int64_t n, T *a, const T *b, const T *h0, T *h)
 {
     MNI_INDEPENDENT
     for (int64_t j = 0; j < n; j++) {
-        const T r = FN(sigmoid)(a[j] + b[j]), z = FN(sigmoid)(a[n + j] + b[n + j]);
+        const T r = sigmoid(a[j] + b[j]), z = sigmoid(a[n + j] + b[n + j]);
         const T from = b[2 * n + j], fresh = tanh(a[2 * n + j] + r * from);
         a[j] = r;
         a[n + j] = z;
