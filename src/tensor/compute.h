@@ -186,8 +186,8 @@ void mni_sum_of_products(mni_team *team, mn_dtype dtype, const mni_product *p);
 
 void mni_normalize(mni_team *team, mn_dtype dtype, const mni_normalization *p);
 
-/* The sums, which the gradients of bias and weight are, and which the gradient of x needs where
- * statistics are over the batch; then that gradient. */
+/* The sums, which the gradients of bias and weight are; the gradient of x, with those sums where
+ * statistics are over the batch, since it needs them then. */
 void mni_normalize_sums(mni_team *team, mn_dtype dtype, const mni_normalization *p);
 void mni_normalize_backward(mni_team *team, mn_dtype dtype, const mni_normalization *p);
 

@@ -127,18 +127,18 @@ static void norm_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_
         job_of(p, x, mn_saved(n, RSTD), p->centre ? mn_saved(n, MEAN) : NULL, w);
     job.gy = g->data;
     job.sums = (double *)(void *)sums->data;
-    if (mn_needs(n, WEIGHT) || mn_needs(n, BIAS) || p->over_batch)
+    bool accumulate = false;
+    if (mn_needs(n, X)) gx[X] = mn_grad_into(n, X, &accumulate);
+    mn_tensor *to = gx[X] && accumulate ? mn_empty_like(t, gx[X]) : gx[X];
+    if (!(to && p->over_batch) && (mn_needs(n, WEIGHT) || mn_needs(n, BIAS)))
         mni_normalize_sums(mni_tape_team(t), dtype, &job);
+    if (to) {
+        job.y = to->data;
+        mni_normalize_backward(mni_tape_team(t), dtype, &job);
+    }
     put_sums(t, n, BIAS, job.sums, gx);
     put_sums(t, n, WEIGHT, job.sums + channels[1], gx);
-    bool accumulate;
-    if (!mn_needs(n, X)) return;
-    gx[X] = mn_grad_into(n, X, &accumulate);
-    mn_tensor *to = gx[X] && accumulate ? mn_empty_like(t, gx[X]) : gx[X];
-    if (!to) return;
-    job.y = to->data;
-    mni_normalize_backward(mni_tape_team(t), dtype, &job);
-    if (accumulate) mni_map2(mni_tape_team(t), mni_kernels()->add, gx[X], to, gx[X], NULL);
+    if (to && accumulate) mni_map2(mni_tape_team(t), mni_kernels()->add, gx[X], to, gx[X], NULL);
 }
 
 /* ---- the op ---- */
