@@ -986,13 +986,6 @@ START_TEST(rrelu_slopes_never_exceed_the_upper_bound)
 }
 END_TEST
 
-/* ---- products ---- */
-
-typedef struct operand {
-    void *block;
-    mni_matrix matrix;
-} operand;
-
 static double element(mn_dtype dtype, const void *data, int64_t i)
 {
     return dtype == MN_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
@@ -1005,6 +998,51 @@ static void store(mn_dtype dtype, void *data, int64_t i, double value)
     else
         ((double *)data)[i] = value;
 }
+
+/* ---- pooling ---- */
+
+/* Few different numbers, so that some are equal, and some NaN. */
+START_TEST(lines_of_maxima_and_their_way_back)
+{
+    enum { MOST = 40 };
+    FOR_EACH_ISA
+    for (int i = 0; i < 3000; i++) {
+        const mn_dtype dtype = i % 2 ? MN_F64 : MN_F32;
+        const int64_t n = 1 + below(MOST), width = 2 * n + below(3), at = below(100);
+        double x[2][2 * MOST + 2], back[2][2 * MOST + 2], y[MOST];
+        int64_t index[MOST];
+        for (int64_t j = 0; j < 2 * width; j++)
+            store(dtype, x, j, below(9) == 0 ? NAN : (double)below(4));
+        for (int64_t j = 0; j < 2 * width; j++) store(dtype, back, j, 7);
+        mni_kernels()->max_2x2[dtype](n, x, width, y, index, at);
+        mni_kernels()->spread_2x2[dtype](n, back, width, y, index, at);
+        for (int64_t j = 0; j < n; j++) {
+            int64_t best = 2 * j;
+            for (int64_t k = 1; k < 4; k++) {
+                const int64_t place = 2 * j + k % 2 + k / 2 * width;
+                const double v = element(dtype, x, place);
+                if (v > element(dtype, x, best) || isnan(v)) best = place;
+            }
+            EXPECT(index[j] == at + best);
+            const double got = element(dtype, y, j), want = element(dtype, x, best);
+            EXPECT(got == want || (isnan(got) && isnan(want)));
+            for (int64_t k = 0; k < 4; k++) {
+                const int64_t place = 2 * j + k % 2 + k / 2 * width;
+                const double to = element(dtype, back, place);
+                EXPECT(place == best ? to == want || isnan(want) : to == 0);
+            }
+        }
+        for (int64_t j = 2 * n; j < width; j++) EXPECT(element(dtype, back, j) == 7);
+    }
+}
+END_TEST
+
+/* ---- products ---- */
+
+typedef struct operand {
+    void *block;
+    mni_matrix matrix;
+} operand;
 
 /* Row-major, column-major, with gaps, any strides, or a broadcast; begins anywhere. */
 static operand random_matrix(mn_dtype dtype, int64_t rows, int64_t columns)
@@ -1309,6 +1347,7 @@ int main(void)
         uniform_bits_are_those_of_the_scalar_blocks,
         rrelu_bits_are_those_of_the_scalar_blocks,
         rrelu_slopes_never_exceed_the_upper_bound,
+        lines_of_maxima_and_their_way_back,
         products_of_any_shape_and_strides,
         products_longer_than_a_panel_and_larger_than_a_block,
         a_product_takes_in_nan_and_infinity,

@@ -69,8 +69,7 @@ static void backward_channels(void *arg, int64_t begin, int64_t end)
     const norm_job *job = arg;
     const mni_normalization *p = job->p;
     job->sums(p, begin, end);
-    for (int64_t n = 0; n < p->batch; n++)
-        job->run(p, n * p->groups + begin, n * p->groups + end);
+    for (int64_t n = 0; n < p->batch; n++) job->run(p, n * p->groups + begin, n * p->groups + end);
 }
 
 void mni_normalize_backward(mni_team *team, mn_dtype dtype, const mni_normalization *p)

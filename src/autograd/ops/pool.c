@@ -4,6 +4,7 @@
  */
 #include "autograd/ops/ops.h"
 #include <math.h>
+#include <string.h>
 
 /* ---- windows ---- */
 
@@ -113,14 +114,16 @@ static void max_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor
 {
     int ndim;
     const int64_t *shape = mn_input_shape(n, 0, &ndim);
-    const int64_t *flat = mn_saved_data(n); /* planes, elements of one */
+    const int64_t *flat = mn_saved_data(n); /* of a struct landing: planes, elements of one */
     mn_tensor *index = mn_saved(n, 0);
     if (!index) return;
     mn_tensor *g = mn_reshape(t, gy[0], 2, index->shape);
     gx[0] = mn_reshape(t, mni_place(t, g, index, 1, 2, flat, -1), ndim, shape);
 }
 static const mn_op max_pool1d_op = {.name = "max_pool1d", .backward = max_backward};
-static const mn_op max_pool2d_op = {.name = "max_pool2d", .backward = max_backward};
+static void usual_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx);
+static const mn_op max_pool2d_op = {
+    .name = "max_pool2d", .backward = max_backward, .backward_fast = usual_backward};
 static const mn_op adaptive_max_pool1d_op = {.name = "adaptive_max_pool1d",
                                              .backward = max_backward};
 static const mn_op adaptive_max_pool2d_op = {.name = "adaptive_max_pool2d",
@@ -248,13 +251,63 @@ static void max_lines(void *arg, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) of_type[job->dtype](job, i);
 }
 
-/* index, flat, and the number and size of the planes that it leads into. */
-static void save_positions(mn_tape *t, mn_node *n, mn_tensor *index, int64_t planes, int64_t size)
+/* What is saved besides the index: the planes that it leads into. */
+typedef struct landing {
+    int64_t flat[2]; /* their number and size */
+    bool usual;
+    int64_t in[2], out[2]; /* where usual */
+} landing;
+
+/* index goes flat. */
+static void save_positions(mn_tape *t, mn_node *n, mn_tensor *index, const landing *to)
 {
     if (!n || !index) return;
-    const int64_t count = planes > 0 ? index->numel / planes : 1;
+    const int64_t planes = to->flat[0], count = planes > 0 ? index->numel / planes : 1;
     mn_save(n, mn_op_view(t, index, 2, (int64_t[]){planes, count}, NULL, 0));
-    mn_save_data(n, (int64_t[]){planes, size}, 2 * sizeof(int64_t));
+    mn_save_data(n, to, sizeof *to);
+}
+
+typedef struct spread_job {
+    const landing *to;
+    char *x;
+    const char *y;
+    const int64_t *index;
+    mn_dtype dtype;
+} spread_job;
+
+static void spread_planes(void *arg, int64_t begin, int64_t end)
+{
+    const spread_job *job = arg;
+    const int64_t *in = job->to->in, *out = job->to->out;
+    const int64_t size = job->dtype == MN_F32 ? 4 : 8, width = in[1];
+    for (int64_t plane = begin; plane < end; plane++) {
+        char *x = job->x + plane * in[0] * width * size;
+        if (2 * out[0] < in[0] || 2 * out[1] < width) memset(x, 0, (size_t)(in[0] * width * size));
+        for (int64_t l = 0; l < out[0]; l++) {
+            const int64_t line = (plane * out[0] + l) * out[1], at = 2 * l * width;
+            mni_kernels()->spread_2x2[job->dtype](out[1], x + at * size, width,
+                                                  job->y + line * size, job->index + line, at);
+        }
+    }
+}
+
+static void usual_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
+{
+    const landing *to = mn_saved_data(n);
+    int ndim;
+    const int64_t *shape = mn_input_shape(n, 0, &ndim);
+    mn_tensor *index = to->usual ? mn_saved(n, 0) : NULL;
+    if (!index) {
+        max_backward(t, n, gy, gx);
+        return;
+    }
+    const mn_tensor *g = mni_dense(t, gy[0]);
+    gx[0] = mni_tape_tensor(t, (mn_dtype)gy[0]->dtype, ndim, shape);
+    if (!g || !gx[0]) return;
+    spread_job job = {to, gx[0]->data, g->data, (const int64_t *)(const void *)index->data,
+                      (mn_dtype)g->dtype};
+    const int64_t size = to->flat[1] > 0 ? to->flat[1] : 1;
+    mni_team_range(mni_tape_team(t), to->flat[0], GRAIN / size + 1, spread_planes, &job);
 }
 
 static mn_tensor *maxima(mn_tape *t, const mn_op *op, mn_tensor *x, const pooling *p,
@@ -274,7 +327,11 @@ static mn_tensor *maxima(mn_tape *t, const mn_op *op, mn_tensor *x, const poolin
                        usual(p, job.dtype) ? usual_lines : max_lines, &job);
     }
     mn_node *n = mn_op_record(t, op, &x, 1, &y, 1);
-    save_positions(t, n, index, p->planes, p->in[0] * p->in[1]);
+    const landing to = {.flat = {p->planes, p->in[0] * p->in[1]},
+                        .usual = usual(p, (mn_dtype)x->dtype),
+                        .in = {p->in[0], p->in[1]},
+                        .out = {p->out[0], p->out[1]}};
+    save_positions(t, n, index, &to);
     y = mn_op_end(t, y);
     if (indices && y) *indices = index;
     return y;
@@ -401,7 +458,7 @@ mn_tensor *mn_max_unpool2d(mn_tape *t, mn_tensor *x, mn_tensor *indices, int64_t
         mni_scatter(mni_tape_team(t), &picked, 1, &places, -1, false, &flat);
     }
     mn_node *n = mn_op_record(t, &max_unpool2d_op, &x, 1, &y, 1);
-    save_positions(t, n, index, p.planes, size);
+    save_positions(t, n, index, &(landing){.flat = {p.planes, size}});
     return mn_op_end(t, y);
 }
 

@@ -119,6 +119,10 @@ static inline int64_t mni_cell_rows(mni_cell_kind kind)
 typedef void (*mni_max_fn)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
                            int64_t at);
 
+/* The way back: those windows of x <- y[i] at index[i], 0 elsewhere. */
+typedef void (*mni_spread_fn)(int64_t n, void *x, int64_t width, const void *y,
+                              const int64_t *index, int64_t at);
+
 /* ---- random draws (same bits on every instruction set); see mni_uniform and so on ---- */
 
 typedef void (*mni_words_fn)(int64_t n, uint32_t *words, mn_rng at);
@@ -162,6 +166,7 @@ typedef struct mni_kernel_table {
     mni_softmax_fn softmax[MNI_DTYPES];
     mni_softmax_backward_fn softmax_backward[MNI_DTYPES];
     mni_max_fn max_2x2[MNI_DTYPES];
+    mni_spread_fn spread_2x2[MNI_DTYPES];
     mni_norm_fn norm_forward[MNI_DTYPES], norm_sums[MNI_DTYPES], norm_backward[MNI_DTYPES];
     mni_cell_fn cell[MNI_DTYPES], cell_backward[MNI_DTYPES];
     mni_words_fn words;

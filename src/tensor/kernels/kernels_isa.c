@@ -241,6 +241,7 @@ const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .softmax = {FLOATS(ENTRY, softmax)},
     .softmax_backward = {FLOATS(ENTRY, softmax_backward)},
     .max_2x2 = {MNI_FOR_ISA(mni_max_2x2_f32), MNI_FOR_ISA(mni_max_2x2_f64)},
+    .spread_2x2 = {MNI_FOR_ISA(mni_spread_2x2_f32), MNI_FOR_ISA(mni_spread_2x2_f64)},
     .norm_forward = {MNI_FOR_ISA(mni_norm_forward_f32), MNI_FOR_ISA(mni_norm_forward_f64)},
     .norm_sums = {MNI_FOR_ISA(mni_norm_sums_f32), MNI_FOR_ISA(mni_norm_sums_f64)},
     .norm_backward = {MNI_FOR_ISA(mni_norm_backward_f32), MNI_FOR_ISA(mni_norm_backward_f64)},

@@ -1,7 +1,7 @@
 /*
- * tensor/kernels/maximum.h: COUNT maxima over windows of 2 x 2 side by side; included by pool_isa.c, which
- * defines T, an integer WHOLE of its size, SOME and the lists of lanes. (No include guard: it is included
- * once for each width.)
+ * tensor/kernels/maximum.h: COUNT maxima over windows of 2 x 2 side by side, and their gradient; included by
+ * pool_isa.c, which defines T, an integer WHOLE of its size, SOME and the lists of lanes. (No include guard:
+ * it is included once for each width.)
  */
 
 typedef T SOME(vec) __attribute__((vector_size(SOME(COUNT) * sizeof(T))));
@@ -41,9 +41,35 @@ MNI_INLINE void SOME(max)(const T *x, int64_t width, T *y, int64_t *index, int64
     memcpy(index, &places, sizeof places);
 }
 
+/* to [2 COUNT] <- the numbers of a and b in turns. */
+MNI_INLINE void SOME(mix)(const SOME(lanes) * a, const SOME(lanes) * b, T *to)
+{
+    const SOME(lanes) low = MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), *a, *b, LOW);
+    const SOME(lanes) high = MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), *a, *b, HIGH);
+    memcpy(to, &low, sizeof low);
+    memcpy(to + SOME(COUNT), &high, sizeof high);
+}
+
+/* The windows <- gy where index says, 0 elsewhere. */
+MNI_INLINE void SOME(spread)(T *x, int64_t width, const T *gy, const int64_t *index, int64_t at)
+{
+    SOME(places) places;
+    SOME(lanes) g, part[4];
+    memcpy(&places, index, sizeof places);
+    memcpy(&g, gy, sizeof g);
+    places -= at;
+    const SOME(lanes) from = __builtin_convertvector(places, SOME(lanes)) - (SOME(lanes)){STEPS};
+    for (int i = 0; i < 4; i++)
+        part[i] = g & (from == (SOME(lanes)){0} + (WHOLE)(i / 2 * width + i % 2));
+    SOME(mix)(&part[0], &part[1], x);
+    SOME(mix)(&part[2], &part[3], x + width);
+}
+
 #undef SOME
 #undef T
 #undef WHOLE
 #undef EVEN
 #undef ODD
 #undef STEPS
+#undef LOW
+#undef HIGH

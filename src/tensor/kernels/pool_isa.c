@@ -14,6 +14,8 @@ enum { SOME(COUNT) = 8 };
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15
 #define STEPS 0, 2, 4, 6, 8, 10, 12, 14
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #include "tensor/kernels/maximum.h"
 
 #define SOME(name) name##_f32x4
@@ -23,6 +25,8 @@ enum { SOME(COUNT) = 4 };
 #define EVEN 0, 2, 4, 6
 #define ODD 1, 3, 5, 7
 #define STEPS 0, 2, 4, 6
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
 #include "tensor/kernels/maximum.h"
 
 #define SOME(name) name##_f64x4
@@ -32,6 +36,8 @@ enum { SOME(COUNT) = 4 };
 #define EVEN 0, 2, 4, 6
 #define ODD 1, 3, 5, 7
 #define STEPS 0, 2, 4, 6
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
 #include "tensor/kernels/maximum.h"
 
 #define ONE_FN(T)                                                                                  \
@@ -48,6 +54,15 @@ enum { SOME(COUNT) = 4 };
     }
 ONE_FN(float)
 ONE_FN(double)
+
+#define ONE_BACK_FN(T)                                                                             \
+    static void spread_##T(T *x, int64_t width, const T *gy, const int64_t *index, int64_t at)     \
+    {                                                                                              \
+        x[0] = x[1] = x[width] = x[width + 1] = 0;                                                 \
+        x[*index - at] = *gy;                                                                      \
+    }
+ONE_BACK_FN(float)
+ONE_BACK_FN(double)
 
 /* Lines of at least `count` windows; the last ones of a line are taken once more. */
 #define LINE(some, count)                                                                          \
@@ -78,4 +93,28 @@ void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *xv, int64_t width, void
         LINE(max_f64x4, 4)
     else
         LINE(one_double, 1)
+}
+
+void MNI_FOR_ISA(mni_spread_2x2_f32)(int64_t n, void *xv, int64_t width, const void *yv,
+                                     const int64_t *index, int64_t at)
+{
+    float *x = xv;
+    const float *y = yv;
+    if (n >= 8)
+        LINE(spread_f32x8, 8)
+    else if (n >= 4)
+        LINE(spread_f32x4, 4)
+    else
+        LINE(spread_float, 1)
+}
+
+void MNI_FOR_ISA(mni_spread_2x2_f64)(int64_t n, void *xv, int64_t width, const void *yv,
+                                     const int64_t *index, int64_t at)
+{
+    double *x = xv;
+    const double *y = yv;
+    if (n >= 4)
+        LINE(spread_f64x4, 4)
+    else
+        LINE(spread_double, 1)
 }
