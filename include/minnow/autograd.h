@@ -3,7 +3,8 @@
  *
  * A tape is what a training step runs on. It owns every temporary, records how each was computed,
  * holds the grad mode, the first error, the threads and the memory it reuses. One thread uses a
- * tape at a time; threads have tapes of their own and may share parameters they only read.
+ * tape at a time; threads have tapes of their own and may share parameters they only read. A thread that
+ * calls ops needs 256 KiB of stack.
  */
 #ifndef MINNOW_AUTOGRAD_H
 #define MINNOW_AUTOGRAD_H

@@ -14,7 +14,8 @@
 
 enum {
     MAX_THREADS = 1024,
-    SPINS = 1000 /* pauses of 15 to 45 ns */
+    SPINS = 1000,   /* pauses of 15 to 45 ns */
+    STACK = 1 << 20 /* bytes: some libcs give less than a product's panel takes */
 };
 
 enum { IDLE, WORK, ASLEEP, STOP }; /* of a mailbox */
@@ -137,8 +138,12 @@ static bool start(mni_team *team, int index)
     w->team = team;
     if (pthread_mutex_init(&w->mutex, NULL)) return false;
     if (pthread_cond_init(&w->wake, NULL)) goto no_condition;
-    if (pthread_create(&w->thread, NULL, work, w)) goto no_thread;
-    return true;
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes)) goto no_thread;
+    bool started = !pthread_attr_setstacksize(&attributes, STACK) &&
+                   !pthread_create(&w->thread, &attributes, work, w);
+    pthread_attr_destroy(&attributes);
+    if (started) return true;
 no_thread:
     pthread_cond_destroy(&w->wake);
 no_condition:
