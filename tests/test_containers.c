@@ -264,6 +264,27 @@ static bool attempt(void)
     return copy != NULL;
 }
 
+START_TEST(an_encoder_of_a_seeded_layer_wants_seeds_of_its_own)
+{
+    begin();
+    mn_tape *t = mn_tape_new(NULL);
+    const mn_nn_transformer_opts opts = {.batch_first = true};
+    mn_module *layer = mn_nn_transformer_encoder_layer(8, 2, 8, 0.5, &opts);
+    ck_assert_int_eq(mn_module_init(layer, 1), MN_OK);
+    mn_module *net = mn_nn_transformer_encoder(layer, 2);
+    mn_tensor *x = mn_ones(t, MN_F32, 3, (int64_t[]){1, 4, 8});
+    ck_assert_ptr_null(mn_module_forward(net, t, x));
+    ck_assert_msg(strstr(mn_tape_message(t), "net.layers.0") != NULL, "%s", mn_tape_message(t));
+    mn_tape_clear_error(t);
+    mn_clear_last_error();
+    mn_module_seed(net, 1, 0);
+    ck_assert_ptr_nonnull(mn_module_forward(net, t, x));
+    mn_module_free(net);
+    mn_tape_free(t);
+    end();
+}
+END_TEST
+
 START_TEST(malloc_may_fail_anywhere)
 {
     begin();
@@ -289,6 +310,7 @@ int main(void)
         a_clone_ties_what_is_tied,
         a_clone_keeps_mode_path_frozen_and_unset_parameters,
         memory_of_a_class_of_its_own_is_copied_by_the_class_or_not_at_all,
+        an_encoder_of_a_seeded_layer_wants_seeds_of_its_own,
         malloc_may_fail_anywhere,
     };
     return run_suite("containers", tests, sizeof tests / sizeof *tests);

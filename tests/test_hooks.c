@@ -247,6 +247,31 @@ START_TEST(the_table_has_shapes_parameters_and_work)
 }
 END_TEST
 
+static mn_error both_ways(mn_module *m, mn_tape *tape, mn_tensor *const *in, int n_in,
+                          mn_tensor **out, int n_out)
+{
+    (void)m, (void)n_in, (void)n_out;
+    out[0] = mn_neg(tape, in[0]);
+    out[1] = in[0];
+    return mn_tape_error(tape);
+}
+
+START_TEST(a_module_with_two_results_shows_the_first)
+{
+    static const mn_module_class cls = {
+        .name = "Both", .size = sizeof(mn_module), .n_in = 1, .n_out = 2, .forward = both_ways};
+    begin();
+    char text[400];
+    mn_module *m = mn_module_finish(mn_module_new(&cls));
+    mn_tensor *x = mn_tensor_zeros(MN_F32, 2, (int64_t[]){2, 4});
+    ck_assert_msg(mn_nn_summary(m, &x, 1, text, sizeof text) > 0, "%s", mn_last_message());
+    ck_assert_msg(strstr(text, "Both   [2, 4]") != NULL, "%s", text);
+    mn_release(x);
+    mn_module_free(m);
+    end();
+}
+END_TEST
+
 START_TEST(a_table_that_cannot_be_made_says_why)
 {
     begin();
@@ -285,6 +310,7 @@ int main(void)
                             a_hook_that_fails_fails_the_call,
                             hooks_allocate_nothing_in_a_steady_step,
                             the_table_has_shapes_parameters_and_work,
+                            a_module_with_two_results_shows_the_first,
                             a_table_that_cannot_be_made_says_why};
     return run_suite("hooks", tests, sizeof tests / sizeof *tests);
 }

@@ -337,6 +337,82 @@ START_TEST(parameters_on_the_heap_are_computed_too)
 }
 END_TEST
 
+/* A class that frees memory, but whose parameter stands in the struct: passes in eval, which work on a copy
+ * of that, leave the memory alone. */
+typedef struct scaled {
+    mn_module base;
+    mn_tensor *weight;
+    char *note;
+} scaled;
+
+static mn_error scaled_forward(mn_module *m, mn_tape *tape, mn_tensor *const *in, int n_in,
+                               mn_tensor **out, int n_out)
+{
+    (void)n_in, (void)n_out;
+    const scaled *s = (const scaled *)m;
+    ck_assert_str_eq(s->note, "kept");
+    out[0] = mn_mul(tape, in[0], s->weight);
+    return mn_tape_error(tape);
+}
+
+static void scaled_visit(mn_module *m, mn_visitor *v)
+{
+    mn_visit_parameter(v, "weight", &((scaled *)m)->weight, mn_init_uniform(-1, 1));
+}
+
+static void scaled_free(mn_module *m)
+{
+    free(((scaled *)m)->note);
+}
+
+START_TEST(memory_beside_a_parameter_stays)
+{
+    static const mn_module_class cls = {.name = "Scaled",
+                                        .size = sizeof(scaled),
+                                        .n_in = 1,
+                                        .n_out = 1,
+                                        .forward = scaled_forward,
+                                        .visit = scaled_visit,
+                                        .free = scaled_free};
+    setup();
+    scaled *s = (scaled *)mn_module_new(&cls);
+    s->weight = mn_parameter(MN_F32, 2, (int64_t[]){3, 4});
+    s->note = strcpy(malloc(5), "kept");
+    mn_module *m = mn_nn_weight_norm(mn_module_finish(&s->base), "weight", 0);
+    ck_assert_int_eq(mn_module_init(m, 1), MN_OK);
+    mn_tensor *x = drawn(1, 3, 4), *y = mn_module_forward(m, t, x);
+    mn_module_eval(m);
+    for (int i = 0; i < 3; i++)
+        ck_assert(difference(mn_module_forward(m, t, x), y) == 0); /* exact */
+    mn_module_free(m);
+    done();
+}
+END_TEST
+
+START_TEST(a_weight_of_yours_has_values)
+{
+    setup();
+    float data[12];
+    for (int i = 0; i < 12; i++) data[i] = (float)(i % 5 + 1);
+    mn_tensor *x = drawn(1, 5, 4);
+    for (int spectral = 0; spectral < 2; spectral++) {
+        mn_module *m = trained(4, 3);
+        mn_tensor *w = mn_tensor_from(MN_F32, 2, (int64_t[]){3, 4}, data);
+        mn_tensor_set_requires_grad(w, true);
+        ck_assert_int_eq(mn_module_set(m, "weight", w), MN_OK);
+        mn_release(w);
+        mn_module_eval(m);
+        mn_tensor *before = mn_module_forward(m, t, x);
+        m = spectral ? mn_nn_spectral_norm(m, "weight", NULL) : mn_nn_weight_norm(m, "weight", 0);
+        mn_tensor *after = mn_module_forward(m, t, x);
+        ck_assert_ptr_nonnull(after);
+        if (!spectral) ck_assert(difference(after, before) < 1e-5);
+        mn_module_free(m);
+    }
+    done();
+}
+END_TEST
+
 START_TEST(but_not_those_that_nobody_can_copy)
 {
     setup();
@@ -380,6 +456,8 @@ int main(void)
                             passes_of_one_step_keep_their_vectors_and_checkpoints_find_them,
                             running_statistics_of_a_computed_weight_are_found,
                             parameters_on_the_heap_are_computed_too,
+                            memory_beside_a_parameter_stays,
+                            a_weight_of_yours_has_values,
                             but_not_those_that_nobody_can_copy,
                             null_arguments_are_errors};
     return run_suite("parametrize", tests, sizeof tests / sizeof *tests);

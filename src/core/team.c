@@ -140,7 +140,9 @@ static bool start(mni_team *team, int index)
     if (pthread_cond_init(&w->wake, NULL)) goto no_condition;
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes)) goto no_thread;
-    bool started = !pthread_attr_setstacksize(&attributes, STACK) &&
+    size_t usual = STACK;
+    bool started = !pthread_attr_getstacksize(&attributes, &usual) &&
+                   (usual >= STACK || !pthread_attr_setstacksize(&attributes, STACK)) &&
                    !pthread_create(&w->thread, &attributes, work, w);
     pthread_attr_destroy(&attributes);
     if (started) return true;

@@ -47,7 +47,8 @@ static void parametrization_visit(mn_module *m, mn_visitor *v)
 static mn_error parametrization_after_init(mn_module *m)
 {
     const parametrization *p = (const parametrization *)m;
-    if (mn_tensor_version(p->original[p->n - 1]) == 0) return MN_OK; /* it has no values yet */
+    const mn_tensor *last = p->original[p->n - 1];
+    if (last->parameter && last->storage->version == 0) return MN_OK; /* it has no values yet */
     mn_tape *t = mn_tape_new(NULL);
     if (!t) return mn_last_error();
     mn_scope scope = mn_scope_begin(t, MN_NO_GRAD);
@@ -133,7 +134,7 @@ mn_error mni_parametrized_forward(mn_module *m, mn_tape *t, mn_tensor *const *in
     mn_error e = mn_tape_error(t);
     if (!e) e = m->cls->forward(at, t, in, n_in, out, n_out);
     for (swap *s = c.swaps; s; s = s->before) *s->slot = s->own;
-    if (at != m && m->cls->free) m->cls->free(at);
+    if (at != m && m->cls->copy && m->cls->free) m->cls->free(at); /* what `copy` made its own */
     return e;
 }
 

@@ -113,10 +113,12 @@ static bool run(table *s, mn_module *m, mn_tensor *const *in, int n)
     }
     mn_tape *t = mn_tape_new(NULL);
     if (!t) return false;
-    mn_tensor *out = NULL;
+    const int n_out = m->cls->n_out > 1 ? m->cls->n_out : 1;
+    mn_tensor **out = mni_calloc((size_t)n_out * sizeof(mn_tensor *));
     mn_module_eval(m);
-    mn_error e = mn_module_call(m, t, in, n, &out, 1);
-    if (e) mn_fail(e, "%s", mn_tape_message(t));
+    mn_error e = out ? mn_module_call(m, t, in, n, out, n_out) : mn_last_error();
+    if (e && out) mn_fail(e, "%s", mn_tape_message(t));
+    mni_free(out);
     s->kept = (int64_t)mn_tape_stats(t).live_bytes;
     s->work = t->multiply_adds;
     mn_tape_free(t);

@@ -235,6 +235,22 @@ static const mn_module_class stack_class = {.name = "TransformerEncoder",
                                             .visit = stack_visit};
 
 /* n modules like `layer`, which it takes over, as a list. */
+/* Clones draw what their model draws, and report errors under its name, until a tree that is seeded gives
+ * each its own. */
+static bool forget_path(mn_visitor *v, mn_module *m)
+{
+    (void)v;
+    mni_free(m->path);
+    m->path = NULL;
+    return true;
+}
+
+static void forget_seed(mn_visitor *v, mn_rng *rng, bool *seeded)
+{
+    (void)v, (void)rng;
+    *seeded = false;
+}
+
 static mn_module *repeated(mn_module *layer, int n)
 {
     mn_module **all = layer ? mni_calloc((size_t)n * sizeof *all) : NULL;
@@ -243,6 +259,7 @@ static mn_module *repeated(mn_module *layer, int n)
         return NULL;
     }
     all[0] = layer;
+    mni_walk(&(mn_visitor){.module = forget_path, .rng = forget_seed}, layer);
     for (int i = 1; i < n; i++) all[i] = mn_module_clone(layer);
     mn_module *list = mn_nn_module_list_n(all, n);
     mni_free(all);

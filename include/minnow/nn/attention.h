@@ -68,7 +68,8 @@ MN_API mn_module *mn_nn_transformer_decoder_layer(int64_t d_model, int64_t nhead
 
 /* num_layers clones of a layer, one after the other, all with the same masks; then, `with`, a norm.
  * Children "layers" and "norm". Inputs: src [, mask [, src_key_padding_mask]]. Takes over both modules
- * in every case. Each layer draws first values of its own (in PyTorch all begin with the same). */
+ * in every case. Each layer draws first values of its own (in PyTorch all begin with the same), and
+ * dropout of its own: what was seeded before is so no longer. */
 MN_API mn_module *mn_nn_transformer_encoder(mn_module *encoder_layer, int num_layers);
 MN_API mn_module *mn_nn_transformer_encoder_with(mn_module *encoder_layer, int num_layers,
                                                  mn_module *norm);

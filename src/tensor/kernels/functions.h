@@ -97,8 +97,8 @@ static inline float tanh_f32(float x)
     return copysign(pick_f32(z < 0.390625f, y * z * x + x, 1 - 2 * e / (1 + e)), x);
 }
 
-/* With e^-x = 2^n (1 + y): 2^-n / (1 + (2^-n + y)), which rounds less than 1 / (1 + e^-x). 0 where that is
- * denormal. */
+/* With e^-x = 2^n (1 + y) it is 2^-n / (1 + 2^-n + y), added so that only one addition rounds. 0 where
+ * that is denormal. */
 static inline float sigmoid_f32(float x)
 {
     float_bits n, power;
@@ -106,7 +106,8 @@ static inline float sigmoid_f32(float x)
     x = x > 87 ? 87 : x;
     const float y = exp_rest(-x, &n);
     power.bits = (exp_magic_bits + 127 - n.bits) << 23;
-    return power.f / (1 + (power.f + y));
+    const float p = power.f;
+    return p / pick_f32(p < 0x1p-23f, 1 + (p + y), (1 + p) + y);
 }
 
 static inline double exp_f64(double x)
