@@ -17,7 +17,7 @@ enum {
     B1_AT = MLP_W1,
     W2_AT = B1_AT + MLP_HIDDEN,
     B2_AT = W2_AT + MLP_W2,
-    COUNT = B2_AT + MLP_OUT
+    COUNT = B2_AT + CLASSES
 };
 
 static struct {
@@ -35,24 +35,26 @@ static int64_t padded(int64_t n)
     return (n + 15) / 16 * 16;
 }
 
-static void handloop_close(void)
+static void handloop_close(contender *c)
 {
+    (void)c;
     free(loop.memory);
     free(loop.target);
     memset(&loop, 0, sizeof loop);
 }
 
-static bool handloop_open(const work *w, int threads)
+static opened handloop_open(contender *c, const work *w, int threads)
 {
+    if (strcmp(w->net, "mlp") != 0) return OPEN_ABSENT;
     int64_t n = w->n;
     int64_t count =
-        2 * padded(COUNT) + padded(n * MLP_IN) + 2 * padded(n * MLP_HIDDEN) + n * MLP_OUT;
+        2 * padded(COUNT) + padded(n * MLP_IN) + 2 * padded(n * MLP_HIDDEN) + n * CLASSES;
     loop.memory = aligned_alloc(64, (size_t)padded(count) * sizeof(float));
     loop.target = malloc((size_t)n * sizeof *loop.target);
     if (!loop.memory || !loop.target) {
         fprintf(stderr, "bench: C loop: out of memory\n");
-        handloop_close();
-        return false;
+        handloop_close(c);
+        return OPEN_FAILED;
     }
     loop.n = (int)n;
     loop.threads = threads;
@@ -65,10 +67,10 @@ static bool handloop_open(const work *w, int threads)
     synth_uniform(loop.p, MLP_W1, SEED_W1, -MLP_BOUND1, MLP_BOUND1);
     synth_uniform(loop.p + B1_AT, MLP_HIDDEN, SEED_B1, -MLP_BOUND1, MLP_BOUND1);
     synth_uniform(loop.p + W2_AT, MLP_W2, SEED_W2, -MLP_BOUND2, MLP_BOUND2);
-    synth_uniform(loop.p + B2_AT, MLP_OUT, SEED_B2, -MLP_BOUND2, MLP_BOUND2);
+    synth_uniform(loop.p + B2_AT, CLASSES, SEED_B2, -MLP_BOUND2, MLP_BOUND2);
     synth_uniform(loop.x, n * MLP_IN, SEED_X, 0, 1);
     synth_labels(loop.target, n);
-    return true;
+    return OPEN_READY;
 }
 
 /* y[n, out] <- x[n, in] w[out, in]^T */
@@ -112,15 +114,15 @@ static float cross_entropy(int n, float *restrict y, const float *restrict bias,
                            const int64_t *restrict target)
 {
     float loss = 0;
-    for (int i = 0; i < n; i++, y += MLP_OUT) {
-        float max = -INFINITY, sum = 0, e[MLP_OUT];
-        for (int j = 0; j < MLP_OUT; j++) {
+    for (int i = 0; i < n; i++, y += CLASSES) {
+        float max = -INFINITY, sum = 0, e[CLASSES];
+        for (int j = 0; j < CLASSES; j++) {
             y[j] += bias[j];
             max = y[j] > max ? y[j] : max;
         }
-        for (int j = 0; j < MLP_OUT; j++) sum += e[j] = expf(y[j] - max);
+        for (int j = 0; j < CLASSES; j++) sum += e[j] = expf(y[j] - max);
         loss += logf(sum) + max - y[target[i]];
-        for (int j = 0; j < MLP_OUT; j++)
+        for (int j = 0; j < CLASSES; j++)
             y[j] = (e[j] / sum - (j == target[i] ? 1.0f : 0.0f)) / (float)n;
     }
     return loss / (float)n;
@@ -137,21 +139,22 @@ static float step(void)
             float v = h[i * MLP_HIDDEN + j] + p[B1_AT + j];
             h[i * MLP_HIDDEN + j] = v > 0 ? v : 0;
         }
-    forward_product(n, MLP_OUT, MLP_HIDDEN, h, p + W2_AT, loop.y);
+    forward_product(n, CLASSES, MLP_HIDDEN, h, p + W2_AT, loop.y);
     float loss = cross_entropy(n, loop.y, p + B2_AT, loop.target);
 
-    weight_gradient(n, MLP_OUT, MLP_HIDDEN, loop.y, h, g + W2_AT, g + B2_AT);
-    input_gradient(n, MLP_OUT, MLP_HIDDEN, loop.y, p + W2_AT, gh);
+    weight_gradient(n, CLASSES, MLP_HIDDEN, loop.y, h, g + W2_AT, g + B2_AT);
+    input_gradient(n, CLASSES, MLP_HIDDEN, loop.y, p + W2_AT, gh);
     for (int i = 0; i < n * MLP_HIDDEN; i++) gh[i] = h[i] > 0 ? gh[i] : 0;
     weight_gradient(n, MLP_HIDDEN, MLP_IN, gh, loop.x, g, g + B1_AT);
 
-    for (int i = 0; i < COUNT; i++) p[i] -= (float)MLP_LR * g[i];
+    for (int i = 0; i < COUNT; i++) p[i] -= (float)SGD_LR * g[i];
     return loss;
 }
 
 /* minnow wants OpenBLAS on one thread; the loop gives the setting back after each of its turns. */
-static double handloop_loss(int steps)
+static double handloop_loss(contender *c, int steps)
 {
+    (void)c;
     float loss = NAN;
     openblas_set_num_threads(loop.threads);
     for (int i = 0; i < steps; i++) loss = step();
@@ -159,8 +162,9 @@ static double handloop_loss(int steps)
     return (double)loss;
 }
 
-static double handloop_run(int steps)
+static double handloop_run(contender *c, int steps)
 {
+    (void)c;
     openblas_set_num_threads(loop.threads);
     double start = now_ns();
     for (int i = 0; i < steps; i++) step();
@@ -171,33 +175,22 @@ static double handloop_run(int steps)
 
 contender contender_handloop(void)
 {
-    return (contender){.title = "C loop, OpenBLAS",
-                       .mlp_only = true,
-                       .open = handloop_open,
-                       .loss = handloop_loss,
-                       .run = handloop_run,
-                       .close = handloop_close};
-}
-
-const char *handloop_version(void)
-{
-    static char text[160];
+    contender c = {.title = "C loop",
+                   .open = handloop_open,
+                   .loss = handloop_loss,
+                   .run = handloop_run,
+                   .close = handloop_close};
     char version[64] = "OpenBLAS";
     sscanf(openblas_get_config(), "%*s %63s", version);
-    snprintf(text, sizeof text, "OpenBLAS %s, core %s", version, openblas_get_corename());
-    return text;
+    snprintf(c.version, sizeof c.version, "OpenBLAS %s, core %s", version, openblas_get_corename());
+    return c;
 }
 
 #else
 
 contender contender_handloop(void)
 {
-    return (contender){.title = "C loop, OpenBLAS", .absent = "minnow was built without OpenBLAS"};
-}
-
-const char *handloop_version(void)
-{
-    return "";
+    return (contender){.title = "C loop", .absent = "minnow was built without OpenBLAS"};
 }
 
 #endif

@@ -1,128 +1,131 @@
 """PyTorch's side of the benchmark: a child process that runs steps when bench asks for them.
 
-Reads one request a line, answers one line each: "open mlp N", "open cnn N" or "open rrelu N" -> "ok" and a
-remark; "loss STEPS" -> the last loss; "run STEPS" -> nanoseconds. Eager mode, the fastest of torch's own SGD
-forms, gradients set to None. argv[1]: threads.
+Eager mode, gradients set to None, and the fastest of torch's own forms of the optimizer and, of nets on images,
+of the layout in memory.
 """
 
+import itertools
 import platform
-import sys
-import time
 
 import torch
 import torch.nn.functional as F
+from synthetic import CLASSES, IN, SEED_GY, SEED_X, SGD_LR, labels, parameters, run, serve, uniform
+from torch import nn
 
-IN, HIDDEN, OUT, LR = 784, 128, 10, 0.1
-SIDE, CHANNELS1, CHANNELS2, KERNEL = 28, 16, 32, 5
-SEED_X, SEED_TARGET, SEED_GY, SEED_W1 = range(1, 5)
-SGD_FORMS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}
-
-
-def unit(n, seed):
-    """The u of synth_uniform in bench.c, f32."""
-    mask = 0xFFFFFFFF
-    h = (torch.arange(n, dtype=torch.int64) * 0x9E3779B1 + seed * 0x85EBCA77) & mask
-    h = ((h ^ (h >> 16)) * 0x7FEB352D) & mask
-    h = ((h ^ (h >> 15)) * 0x846CA68B) & mask
-    h = h ^ (h >> 16)
-    return (h >> 8).float() * 2.0**-24
+OPTIM_FORMS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def uniform(shape, seed, low, high):
-    u = unit(torch.Size(shape).numel(), seed).reshape(shape)
-    low, high = torch.tensor([low, high], dtype=torch.float32)
-    return low + (high - low) * u
+def mlp(*widths, activation=nn.ReLU):
+    layers = [[nn.Linear(n_in, n_out), activation()] for n_in, n_out in itertools.pairwise(widths)]
+    return nn.Sequential(*itertools.chain(*layers)).append(nn.Linear(widths[-1], CLASSES))
 
 
-def mlp():
-    return torch.nn.Sequential(torch.nn.Linear(IN, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, OUT))
-
-
-def cnn():
+def cnn5():
     def block(n_in, n_out):
-        conv = torch.nn.Conv2d(n_in, n_out, KERNEL, padding=KERNEL // 2)
-        return [conv, torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+        return [nn.Conv2d(n_in, n_out, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
 
-    last = torch.nn.Linear(CHANNELS2 * (SIDE // 4) ** 2, OUT)
-    return torch.nn.Sequential(*block(1, CHANNELS1), *block(CHANNELS1, CHANNELS2), torch.nn.Flatten(), last)
+    return nn.Sequential(*block(1, 16), *block(16, 32), nn.Flatten(), nn.Linear(32 * 7 * 7, CLASSES))
 
 
-NETS = {"mlp": (mlp, (IN,)), "cnn": (cnn, (1, SIDE, SIDE))}
+def cnn3():
+    def block(n_in, n_out):
+        return [nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), nn.ReLU()]
+
+    return nn.Sequential(
+        *block(1, 32), nn.MaxPool2d(2), *block(32, 64), nn.MaxPool2d(2), *block(64, 64),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES),
+    )  # fmt: skip
+
+
+class Lstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(64, 128)
+        self.linear = nn.Linear(128, CLASSES)
+
+    def forward(self, x):
+        _, (h, _) = self.lstm(x)
+        return self.linear(h[0])
+
+
+def encoder(dropout):
+    return nn.TransformerEncoderLayer(128, 4, 512, dropout=dropout, batch_first=True)
+
+
+def mean_square(y, _):
+    return y.square().mean()
+
+
+# The net, x's shape with 0 for the batch, the loss.
+NETS = {
+    "mlp": (lambda: mlp(IN, 128), (0, IN), F.cross_entropy),
+    "mlp_rrelu": (lambda: mlp(IN, 128, activation=nn.RReLU), (0, IN), F.cross_entropy),
+    "mlp3": (lambda: mlp(IN, 512, 512), (0, IN), F.cross_entropy),
+    "cnn5": (cnn5, (0, 1, 28, 28), F.cross_entropy),
+    "cnn3": (cnn3, (0, 1, 28, 28), F.cross_entropy),
+    "lstm": (Lstm, (32, 0, 64), F.cross_entropy),
+    "encoder": (lambda: encoder(0.0), (0, 64, 128), mean_square),
+    "encoder_dropout": (lambda: encoder(0.1), (0, 64, 128), mean_square),
+}
 
 
 class Net:
-    def __init__(self, name, n, sgd):
-        make, shape = NETS[name]
+    def __init__(self, name, n, form, layout=None):
+        make, shape, self.loss = NETS[name]
+        self.form = " ".join(filter(None, (form, layout)))
+        memory = {"memory_format": LAYOUTS[layout]} if layout else {}
         self.net = make()
-        bound = 0.0
+        named = list(self.net.named_parameters())
         with torch.no_grad():
-            for i, p in enumerate(self.net.parameters()):
-                if p.dim() > 1:  # a weight, then its bias
-                    bound = p[0].numel() ** -0.5
-                p.copy_(uniform(p.shape, SEED_W1 + i, -bound, bound))
-        self.x = uniform((n,) + shape, SEED_X, 0, 1)
-        self.target = (unit(n, SEED_TARGET) * OUT).long()
-        self.optim = torch.optim.SGD(self.net.parameters(), lr=LR, **SGD_FORMS[sgd])
+            for (_, p), value in zip(named, parameters((name, p.shape) for name, p in named)):
+                p.copy_(torch.from_numpy(value))
+        self.net.to(**memory)
+        x = uniform([size or n for size in shape], SEED_X, 0, 1)
+        self.x = torch.from_numpy(x).contiguous(**memory)
+        self.target = torch.from_numpy(labels(n))
+        optim, lr = (torch.optim.Adam, 0.001) if name == "mlp3" else (torch.optim.SGD, SGD_LR)
+        self.optim = optim(self.net.parameters(), lr=lr, **OPTIM_FORMS[form])
 
     def step(self):
         self.optim.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.net(self.x), self.target)
+        loss = self.loss(self.net(self.x), self.target)
         loss.backward()
         self.optim.step()
         return loss
 
+    def wait(self, loss):
+        pass
+
 
 class Rrelu:
+    form = ""
+
     def __init__(self, n):
-        self.x = uniform((n,), SEED_X, -1, 1).requires_grad_()
-        self.gy = uniform((n,), SEED_GY, 0, 1)
+        self.x = torch.from_numpy(uniform((n,), SEED_X, -1, 1)).requires_grad_()
+        self.gy = torch.from_numpy(uniform((n,), SEED_GY, 0, 1))
 
     def step(self):
         self.x.grad = None
         F.rrelu(self.x, 1 / 8, 1 / 3, training=True).backward(self.gy)
 
-
-def run(work, steps):
-    start = time.perf_counter_ns()
-    for _ in range(steps):
-        work.step()
-    return time.perf_counter_ns() - start
+    def wait(self, loss):
+        pass
 
 
-def fastest_sgd(name, n):
-    """The form of SGD whose best of five short runs, taken in turns, is the shortest."""
-    works = {sgd: Net(name, n, sgd) for sgd in SGD_FORMS}
-    steps = max(2, 640 // n)
-    best = {}
-    for turn in range(6):
-        for sgd, work in works.items():
-            ns = run(work, steps)
-            if turn > 0:
-                best[sgd] = min(ns, best.get(sgd, ns))
-    return min(best, key=best.get)
+def fastest(name, n):
+    """The net in the form whose best of five short runs, taken in turns, is the shortest."""
+    layouts = LAYOUTS if len(NETS[name][1]) == 4 else [None]
+    forms = list(itertools.product(OPTIM_FORMS, layouts))
+    works = [Net(name, n, *form) for form in forms]
+    steps = max(2, int(2e7 / run(works[0], 1)))
+    best = [min(times) for times in zip(*([run(work, steps) for work in works] for _ in range(5)))]
+    return Net(name, n, *forms[best.index(min(best))])
 
 
-def main():
-    torch.set_num_threads(int(sys.argv[1]))
-    version = torch.__version__.split("+")[0]
-    print(f"PyTorch {version}, Python {platform.python_version()}", flush=True)
-    work = None
-    for line in sys.stdin:
-        verb, *words = line.split()
-        if verb == "open" and words[0] in NETS:
-            sgd = fastest_sgd(words[0], int(words[1]))
-            work = Net(words[0], int(words[1]), sgd)
-            answer = f"ok {sgd} SGD"
-        elif verb == "open":
-            work = Rrelu(int(words[1]))
-            answer = "ok"
-        elif verb == "loss":
-            for _ in range(int(words[0])):
-                loss = work.step()
-            answer = "nan" if loss is None else repr(loss.item())
-        else:
-            answer = str(run(work, int(words[0])))
-        print(answer, flush=True)
+def open_work(name, n, threads):
+    torch.set_num_threads(threads)
+    return Rrelu(n) if name == "rrelu" else fastest(name, n)
 
 
-main()
+serve(f"PyTorch {torch.__version__.split('+')[0]}, Python {platform.python_version()}", open_work)
