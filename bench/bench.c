@@ -21,16 +21,16 @@ enum { MAX_ROUNDS = 1000, MAX_THREADS = 8, CHECK_STEPS = 10 };
 
 /* Adam divides small gradients by themselves, which makes their rounding errors count. */
 static const work rows[] = {
-    {"MLP 784-128-10, batch 64, SGD", "mlp", 64, 1e-4},
-    {"the same, RReLU", "mlp_rrelu", 64, 0},
-    {"the same, ReLU, batch 1", "mlp", 1, 1e-4},
-    {"the same, batch 1024", "mlp", 1024, 1e-4},
+    {"MLP 784-128-10, batch 64", "mlp", 64, 1e-4},
+    {"MLP 784-128-10, batch 64, RReLU", "mlp_rrelu", 64, 0},
+    {"MLP 784-128-10, batch 1", "mlp", 1, 1e-4},
+    {"MLP 784-128-10, batch 1024", "mlp", 1024, 1e-4},
     {"MLP 784-512-512-10, batch 128, Adam", "mlp3", 128, 1e-3},
-    {"CNN 5x5, 1-16-32, batch 64, SGD", "cnn5", 64, 1e-4},
+    {"CNN 5x5, 1-16-32, batch 64", "cnn5", 64, 1e-4},
     {"CNN 3x3, 1-32-64-64, norms, batch 32", "cnn3", 32, 1e-4},
     {"LSTM 64-128, length 32, batch 32", "lstm", 32, 1e-4},
-    {"transformer layer, 128, batch 16", "encoder", 16, 1e-4},
-    {"the same, dropout 0.1", "encoder_dropout", 16, 0},
+    {"transformer layer 128, batch 16", "encoder", 16, 1e-4},
+    {"transformer layer 128, dropout 0.1", "encoder_dropout", 16, 0},
     {"RReLU, 2^20 elements", "rrelu", 1 << 20, 0},
     {"RReLU, 2^14 elements", "rrelu", 1 << 14, 0},
     {"RReLU, 2^10 elements", "rrelu", 1 << 10, 0},

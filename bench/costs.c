@@ -198,9 +198,9 @@ static long library_size(void)
 static void say_cost(const char *what, double value, const char *unit)
 {
     if (value > 0)
-        say("| %-62s | %8.*f %-3s |\n", what, value < 100 ? 1 : 0, value, unit);
+        say("| %-66s | %8.*f %-3s |\n", what, value < 100 ? 1 : 0, value, unit);
     else
-        say("| %-62s | %12s |\n", what, "-");
+        say("| %-66s | %12s |\n", what, "-");
 }
 
 bool report_costs(const char *self, bool quick)
@@ -210,12 +210,12 @@ bool report_costs(const char *self, bool quick)
     for (int i = 0; i < tries; i++)
         if (!train_apart(self, 100, &starts[i], &peak)) return false;
 
-    say("\n## Costs\n\n| %-62s | %12s |\n|%.64s|%.14s|\n", "minnow, 1 thread", "",
-        "----------------------------------------------------------------", "--------------");
+    say("\n## Costs\n\n| %-66s | %12s |\n|%.68s|%.14s|\n", "minnow, 1 thread", "",
+        "--------------------------------------------------------------------", "--------------");
     for (int64_t n = 1000; n <= 1000000; n *= n == 1000 ? 10 : 100) {
         char what[96];
-        snprintf(what, sizeof what,
-                 "forward and backward of an op on a single number, %lld in a graph", (long long)n);
+        snprintf(what, sizeof what, "an op on a single number, there and back, in a graph of %lld",
+                 (long long)n);
         const double time = chain_time(n, quick);
         if (isnan(time)) {
             fprintf(stderr, "bench: minnow: a chain of %lld ops failed\n", (long long)n);
