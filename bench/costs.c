@@ -62,7 +62,7 @@ static bool train_apart(const char *self, int steps, double *first_ns, double *p
     posix_spawn_file_actions_addclose(&actions, ends[0]);
     posix_spawn_file_actions_addclose(&actions, ends[1]);
     const double start = now_ns();
-    const bool started = posix_spawn(&pid, self, &actions, NULL, argv, environ) == 0;
+    const bool started = posix_spawnp(&pid, self, &actions, NULL, argv, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
 
@@ -230,12 +230,18 @@ bool report_costs(const char *self, bool quick)
     return true;
 }
 
-static void say_curve(const curve *c)
+/* each: the unit of y over x; NULL: that means nothing. */
+static void say_curve(const curve *c, const char *each, double scale)
 {
-    say("\n| %-18s | %12s | %16s |\n|%.20s|%.14s|%.18s|\n", c->x_name, c->y_name, "of 1",
-        "--------------------", "--------------", "------------------");
-    for (int i = 0; i < c->n; i++)
-        say("| %18.0f | %12.4g | %16.4g |\n", c->x[i], c->y[i], c->y[i] / c->x[i]);
+    say("\n| %-10s | %12s | %14s |\n|%.11s:|%.13s:|%.15s:|\n", c->x_name, c->y_name,
+        each ? each : "", "-----------", "-------------", "---------------");
+    for (int i = 0; i < c->n; i++) {
+        say("| %10.0f | %12.4g ", c->x[i], c->y[i]);
+        if (each)
+            say("| %14.4g |\n", c->y[i] / c->x[i] * scale);
+        else
+            say("| %14s |\n", "");
+    }
 }
 
 bool report_growth(const char *self, bool quick)
@@ -265,8 +271,10 @@ bool report_growth(const char *self, bool quick)
         steps->y[steps->n++] = peak / 1024;
     }
     if (!fine) return false;
-    say("\n## Growth\n");
-    for (int i = 0; i < 3; i++) say_curve(&all[i]);
+    say("\n## Growth, 1 thread\n");
+    say_curve(samples, "us each", 1e3);
+    say_curve(nodes, "ns each", 1e3);
+    say_curve(steps, NULL, 1);
     if (steps->y[0] > 0) plot_curves("growth.svg", all, 3);
     return true;
 }

@@ -94,8 +94,8 @@ static void rectangle(FILE *f, double x, double y, double width, double height, 
             height, colours[series % COLOURS]);
 }
 
-void plot_bars(const char *file, const char *title, const bar *bars, int n,
-               const char *const *names, int n_names)
+void plot_bars(const char *file, const char *title, const bar *bars, int n, char (*names)[16],
+               int n_names)
 {
     enum { LEFT = 300, WIDE = 480, HIGH = 14, GAP = 8, TOP = 60 };
     FILE *f = report.directory && n ? begin(file) : NULL;

@@ -25,8 +25,8 @@ typedef struct bar {
 } bar;
 
 /* DIR/<file>: horizontal bars, with a line at 1. names: of the series. Nothing without report_open. */
-void plot_bars(const char *file, const char *title, const bar *bars, int n,
-               const char *const *names, int n_names);
+void plot_bars(const char *file, const char *title, const bar *bars, int n, char (*names)[16],
+               int n_names);
 
 enum { CURVE_POINTS = 8 };
 
