@@ -17,11 +17,20 @@
 typedef struct options {
     const char *python, *directory;
     bool quick, growth;
-    int steps; /* only costs_steps, unless 0 */
+    int steps;    /* only costs_steps, unless 0 */
+    char load[8]; /* of the machine before the run, which others may be using, too */
     table_opts table;
 } options;
 
 /* ---- what was measured, and on what ---- */
+
+/* The mean number of running processes in the last minute, from Linux's /proc. */
+static void read_load(char load[8])
+{
+    FILE *f = fopen("/proc/loadavg", "r");
+    if (!f || fscanf(f, "%7s", load) != 1) snprintf(load, 8, "unknown");
+    if (f) fclose(f);
+}
 
 static void say_machine(void)
 {
@@ -56,7 +65,8 @@ static void report_setting(const contender *all, const options *o, char **argv)
     if (gmtime_r(&now, &utc)) strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
     say("\nMeasured on\n\n");
     say_machine();
-    say("- peak of one core: %.0f GFLOP/s\n- date: %s\n- command:", o->table.peak, date);
+    say("- peak of one core: %.0f GFLOP/s\n- load before: %s\n- date: %s\n- command:",
+        o->table.peak, o->load, date);
     for (; *argv; argv++) say(" %s", *argv);
 #ifdef __clang__
     say("\n- compiler: %s\n", __VERSION__);
@@ -191,6 +201,7 @@ int main(int argc, char **argv)
 {
     options o = parse(argc, argv);
     if (o.steps) return costs_steps(o.steps);
+    read_load(o.load);
     if (o.directory && !report_open(o.directory)) return EXIT_FAILURE;
     contender all[CONTENDERS] = {
         contender_minnow(), contender_handloop(),
