@@ -101,15 +101,22 @@ void plot_bars(const char *file, const char *title, const bar *bars, int n, char
     FILE *f = report.directory && n ? begin(file) : NULL;
     if (!f) return;
     double end_of_axis = 1, y = TOP;
-    for (int i = 0; i < n; i++) end_of_axis = fmax(end_of_axis, bars[i].value);
-    const double scale = WIDE / end_of_axis;
+    int groups = 0;
+    for (int i = 0; i < n; i++) {
+        end_of_axis = fmax(end_of_axis, bars[i].value);
+        groups += i == 0 || strcmp(bars[i].label, bars[i - 1].label) != 0;
+    }
+    const double scale = WIDE / end_of_axis, bottom = TOP + n * HIGH + (groups + 1) * GAP;
 
-    head(f, LEFT + WIDE + 60, TOP + n * (HIGH + GAP) + 30);
+    head(f, LEFT + WIDE + 60, bottom + 30);
     text(f, 10, 20, "start", title);
     for (int i = 0; i < n_names; i++) {
         rectangle(f, LEFT + i * 110, 34, 12, 12, i);
         text(f, LEFT + i * 110 + 18, 45, "start", names[i]);
     }
+    line(f, LEFT, TOP, LEFT, bottom, "#888888");
+    line(f, LEFT + scale, TOP, LEFT + scale, bottom, "#cc3333");
+    text(f, LEFT + scale, bottom + 16, "middle", "1");
     for (int i = 0; i < n; i++, y += HIGH) {
         if (i == 0 || strcmp(bars[i].label, bars[i - 1].label) != 0) {
             y += GAP;
@@ -120,9 +127,6 @@ void plot_bars(const char *file, const char *title, const bar *bars, int n, char
         rectangle(f, LEFT, y, bars[i].value * scale, HIGH - 2, bars[i].series);
         text(f, LEFT + bars[i].value * scale + 4, y + 11, "start", value);
     }
-    line(f, LEFT, TOP, LEFT, y + 4, "#888888");
-    line(f, LEFT + scale, TOP, LEFT + scale, y + 4, "#cc3333");
-    text(f, LEFT + scale, y + 18, "middle", "1");
     fputs("</svg>\n", f);
     end(f, file);
 }
@@ -154,7 +158,7 @@ static void plot_curve(FILE *f, const curve *c, double left, double top, double 
     const scale x = decades(c->x, c->n, left, left + size), y = decades(c->y, c->n, bottom, top);
     text(f, left + size / 2, top - 14, "middle", c->title);
     text(f, left + size / 2, bottom + 40, "middle", c->x_name);
-    text(f, left - 40, top - 4, "start", c->y_name);
+    text(f, left - 6, top - 14, "end", c->y_name);
     for (double d = x.low; d <= x.high; d++) {
         char value[32];
         snprintf(value, sizeof value, "1e%g", d);
