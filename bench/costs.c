@@ -71,9 +71,10 @@ static bool train_apart(const char *self, int steps, double *first_ns, double *p
     while (started && (more = read(ends[0], line + length, sizeof line - 1 - (size_t)length)) > 0)
         length += more;
     close(ends[0]);
-    if (started) waitpid(pid, NULL, 0);
+    int status = EXIT_FAILURE;
+    if (started) waitpid(pid, &status, 0);
     double after;
-    if (sscanf(line, "%lf %lf", &after, peak_kib) != 2) {
+    if (status != 0 || sscanf(line, "%lf %lf", &after, peak_kib) != 2) {
         fprintf(stderr, "bench: %s --steps %d did not work\n", self, steps);
         return false;
     }
