@@ -3,6 +3,7 @@
  * SGD, written by hand for this one net, with OpenBLAS for the products: gemm, and for a single sample
  * gemv and ger. It keeps whole gradients, as a trainer does that clips or looks at them.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "bench.h"
 
 #if MNI_HAVE_OPENBLAS
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Parameters and gradients lie each in one block, so that SGD is one loop. */
 enum {
@@ -152,13 +154,20 @@ static float step(void)
 }
 
 /* minnow wants OpenBLAS on one thread; the loop gives the setting back after each of its turns. */
+/* OpenBLAS's threads spin for 2^26 cycles after their work, on the cores of who has the next turn. */
+static void settle(void)
+{
+    openblas_set_num_threads(1);
+    if (loop.threads > 1) nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+}
+
 static double handloop_loss(contender *c, int steps)
 {
     (void)c;
     float loss = NAN;
     openblas_set_num_threads(loop.threads);
     for (int i = 0; i < steps; i++) loss = step();
-    openblas_set_num_threads(1);
+    settle();
     return (double)loss;
 }
 
@@ -169,7 +178,7 @@ static double handloop_run(contender *c, int steps)
     double start = now_ns();
     for (int i = 0; i < steps; i++) step();
     double ns = now_ns() - start;
-    openblas_set_num_threads(1);
+    settle();
     return ns;
 }
 

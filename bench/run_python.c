@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <unistd.h>
 
 struct child {
@@ -22,6 +25,9 @@ struct child {
 /* In the child: becomes python; does not return. */
 static void become(const char *python, const char *script, int in, int out, bool quiet)
 {
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* else one that is stopped would outlive bench */
+#endif
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     int null = quiet ? open("/dev/null", O_WRONLY) : -1;
@@ -62,17 +68,20 @@ static bool start(struct child *c, const char *python, const char *script, bool 
     return c->pid > 0 && c->to && c->from;
 }
 
-/* Sends the request and reads the one-line answer; false when the child is gone. */
+/* Sends the request and reads the one-line answer; false when the child is gone. In between it is stopped:
+ * its threads would go on spinning for a while, on the cores of who has the next turn. */
 static bool answer(contender *c, char *line, int size, const char *request, ...)
 {
     va_list args;
     va_start(args, request);
+    kill(c->child->pid, SIGCONT);
     bool sent = vfprintf(c->child->to, request, args) > 0 && fflush(c->child->to) == 0;
     va_end(args);
     if (!sent || !fgets(line, size, c->child->from)) {
         fprintf(stderr, "bench: %s ended before its time\n", c->title);
         return false;
     }
+    kill(c->child->pid, SIGSTOP);
     line[strcspn(line, "\n")] = 0;
     return true;
 }
@@ -127,6 +136,7 @@ contender contender_python(const char *title, const char *python, const char *sc
 void contender_python_stop(contender *c)
 {
     if (!c->child) return;
+    if (c->child->pid > 0) kill(c->child->pid, SIGCONT);
     if (c->child->to) fclose(c->child->to);
     if (c->child->from) fclose(c->child->from);
     if (c->child->pid > 0) waitpid(c->child->pid, NULL, 0);
