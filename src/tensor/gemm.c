@@ -1,7 +1,7 @@
 /*
  * tensor/gemm.c: the one entry to every matrix product: which way round it is computed, by whose
- * kernel, and how it is cut into blocks. All of that follows from the shape and the strides, never
- * from the team.
+ * kernel, and how it is cut into blocks. The order in which an element is summed up follows from the
+ * shape and the strides, never from the team.
  */
 #include "tensor/blas.h"
 #include "tensor/compute.h"
@@ -61,6 +61,7 @@ static bool prefer_blas(const mni_product *p)
  * depth. A block for BLAS packs both of its sides, so it is larger. */
 enum { BLOCKS = 16 };
 enum { OWN_WORK = 1 << 18, OWN_COLUMNS = 32, OWN_ROWS = 128, OWN_ELEMENTS = 1 << 17 };
+enum { OWN_HALVES = 56 };
 enum { BLAS_WORK = 1 << 22, BLAS_COLUMNS = 256, BLAS_ROWS = 512 };
 
 typedef struct gemm_job {
@@ -98,6 +99,11 @@ static void gemm_block(void *arg, int64_t chunk)
     }
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t divide_up(int64_t n, int64_t unit)
 {
     return (n + unit - 1) / unit;
@@ -114,14 +120,19 @@ static int64_t evenly(int64_t n, int64_t most)
     return divide_up(n, divide_up(n, most));
 }
 
-/* The size of a block. */
-static void cut(gemm_job *job)
+/* The size of a block. With our kernel an element has the same sum in whatever block it is, so that the
+ * threads may have a say: several of them take rows, which for weights are the outputs, in the product of a
+ * forward pass, in the gradient and in the optimizer's step alike, so that each finds its share in its
+ * cache (64x128x784 with both gradients and SGD: 88 us in columns, 80 in rows). One packs less in columns. */
+static void cut(gemm_job *job, int threads)
 {
     const mni_product *p = &job->whole;
     const int64_t k = p->k * (p->taps > 1 ? p->taps : 1), part = p->m * p->n * k / BLOCKS;
     int64_t rows = BLAS_ROWS, work = job->blas ? BLAS_WORK : OWN_WORK;
     if (!job->blas) rows = k < OWN_ELEMENTS / OWN_ROWS ? OWN_ELEMENTS / k : OWN_ROWS;
     if (work < part) work = part;
+    if (!job->blas && threads > 1 && p->m >= OWN_HALVES && p->m * p->n * k > work)
+        rows = least(rows, divide_up(p->m, 2));
     job->rows = evenly(p->m, rows);
     job->columns = round_up(divide_up(work, job->rows * k), job->blas ? BLAS_COLUMNS : OWN_COLUMNS);
     if (job->columns >= p->n) {
@@ -159,7 +170,7 @@ void mni_sum_of_products(mni_team *team, mn_dtype dtype, const mni_product *whol
     }
     job.blas = prefer_blas(p);
     if (!job.blas && better_transposed(p)) *p = transposed(p);
-    cut(&job);
+    cut(&job, mni_team_size(team));
     const int64_t chunks = divide_up(p->m, job.rows) * job.across;
     if (chunks == 1)
         gemm_block(&job, 0);
