@@ -48,8 +48,6 @@ static int n_results;
 
 /* ---- measuring ---- */
 
-/* ---- measuring ---- */
-
 /* Warms up and finds how many steps fill a turn. False when a step failed. */
 static bool calibrate(contender *c, figures *f, double turn_ns)
 {
