@@ -36,7 +36,7 @@ static void become(const char *python, const char *script, int in, int out, bool
      * step; the others are measured at their best. */
     setenv("MALLOC_MMAP_THRESHOLD_", "1073741824", 0);
     setenv("MALLOC_TRIM_THRESHOLD_", "1073741824", 0);
-    execlp(python, python, script, (char *)NULL);
+    execlp(python, python, "-B", script, (char *)NULL); /* -B: leaves no __pycache__ */
     fprintf(stderr, "bench: cannot run %s\n", python);
     _exit(127);
 }
