@@ -3,11 +3,16 @@
  * for some microseconds and then sleeps, so a busy step costs no system call and an idle program no
  * processor time. Only the workers that get chunks are woken.
  */
+#ifdef __linux__
+#define _GNU_SOURCE
+#else
 #define _POSIX_C_SOURCE 200809L
+#endif
 #include "core/team.h"
 
 #include "core/memory.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -15,6 +20,7 @@
 enum {
     MAX_THREADS = 1024,
     SPINS = 1000,   /* pauses of 15 to 45 ns */
+    YIELDS = 1000,  /* system calls of 300 ns or more */
     STACK = 1 << 20 /* bytes: some libcs give less than a product's panel takes */
 };
 
@@ -23,6 +29,7 @@ enum { IDLE, WORK, ASLEEP, STOP }; /* of a mailbox */
 typedef struct worker {
     _Alignas(64) _Atomic int mail; /* a cache line for each, or spinning would slow the others */
     int index;                     /* in the team; the caller is 0 */
+    _Atomic int cpu;               /* where it was at its last work */
     mni_team *team;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -37,6 +44,7 @@ struct mni_team {
     void *arg;
     int64_t chunks;
     int members; /* threads that take part in this run */
+    int cpu;     /* where the caller is */
     pthread_mutex_t mutex;
     pthread_cond_t done;
     _Alignas(64) _Atomic int pending; /* workers still at it */
@@ -52,6 +60,52 @@ static void pause_briefly(void)
     __asm__ volatile("yield");
 #endif
 }
+
+/* Linux likes to wake a thread on the processor of who wakes it. There both would take turns for tens of
+ * milliseconds, until the load is balanced: a worker that finds itself beside the caller, or an earlier
+ * worker, goes elsewhere at once, if it may. */
+#ifdef __linux__
+static int here(void)
+{
+    return sched_getcpu();
+}
+
+static void leave(cpu_set_t *set, int cpu)
+{
+    if (cpu >= 0) CPU_CLR((size_t)cpu, set);
+}
+
+static void step_aside(worker *w)
+{
+    const mni_team *team = w->team;
+    int own = here();
+    bool taken = own == team->cpu;
+    cpu_set_t allowed, rest;
+    for (int i = 1; i < w->index; i++)
+        taken =
+            taken || own == atomic_load_explicit(&team->workers[i - 1].cpu, memory_order_relaxed);
+    if (taken && !sched_getaffinity(0, sizeof allowed, &allowed)) {
+        rest = allowed;
+        leave(&rest, team->cpu);
+        for (int i = 1; i < w->index; i++)
+            leave(&rest, atomic_load_explicit(&team->workers[i - 1].cpu, memory_order_relaxed));
+        if (CPU_COUNT(&rest) > 0 && !sched_setaffinity(0, sizeof rest, &rest))
+            sched_setaffinity(0, sizeof allowed, &allowed);
+        own = here();
+    }
+    atomic_store_explicit(&w->cpu, own, memory_order_relaxed);
+}
+#else
+static int here(void)
+{
+    return -1;
+}
+
+static void step_aside(worker *w)
+{
+    (void)w;
+}
+#endif
 
 /* The contiguous block of chunks of one member. */
 static void run_share(const mni_team *team, int member)
@@ -93,6 +147,7 @@ static void *work(void *arg)
     worker *w = arg;
     mni_team *team = w->team;
     while (receive(w) == WORK) {
+        step_aside(w);
         run_share(team, w->index);
         atomic_store_explicit(&w->mail, IDLE, memory_order_relaxed);
         if (atomic_fetch_sub(&team->pending, 1) == 1 && atomic_load(&team->caller_sleeps)) {
@@ -104,11 +159,15 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* A caller that slept would be woken beside the worker that ended last, so it lets others run before. */
 static void wait_for_workers(mni_team *team)
 {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < SPINS + YIELDS; i++) {
         if (atomic_load_explicit(&team->pending, memory_order_acquire) == 0) return;
-        pause_briefly();
+        if (i < SPINS)
+            pause_briefly();
+        else
+            sched_yield();
     }
     pthread_mutex_lock(&team->mutex);
     atomic_store(&team->caller_sleeps, true);
@@ -134,6 +193,7 @@ static bool start(mni_team *team, int index)
 {
     worker *w = &team->workers[index - 1];
     atomic_init(&w->mail, IDLE);
+    atomic_init(&w->cpu, -1);
     w->index = index;
     w->team = team;
     if (pthread_mutex_init(&w->mutex, NULL)) return false;
@@ -212,6 +272,7 @@ void mni_team_run(mni_team *team, int64_t chunks, mni_chunk_fn fn, void *arg)
     team->arg = arg;
     team->chunks = chunks;
     team->members = chunks < team->size ? (int)chunks : team->size;
+    team->cpu = here();
     atomic_store_explicit(&team->pending, team->members - 1, memory_order_relaxed);
     for (int i = 1; i < team->members; i++) send(&team->workers[i - 1], WORK);
     run_share(team, 0);
