@@ -67,7 +67,10 @@ static void report_setting(const contender *all, const options *o, char **argv)
     say_machine();
     say("- peak of one core: %.0f GFLOP/s\n- load before: %s\n- date: %s\n- command:",
         o->table.peak, o->load, date);
-    for (; *argv; argv++) say(" %s", *argv);
+    /* as somebody else would write it: where a Python is differs */
+    say(" ./run bench");
+    for (int i = 1; argv[i]; i++)
+        say(" %s", strcmp(argv[i - 1], "--python") == 0 ? "PYTHON" : argv[i]);
 #ifdef __clang__
     say("\n- compiler: %s\n", __VERSION__);
 #else
