@@ -222,6 +222,7 @@ START_TEST(memory_is_bounded_and_steady)
     ck_assert_int_eq((int64_t)mn_live_allocations(), allocations);
     const size_t plane = 4 * 256 * 256 * sizeof(float);
     ck_assert_uint_le(mn_tape_stats(t).peak_bytes, 5 * plane);
+    ck_assert_int_eq(mn_tape_stats(t).multiply_adds, 4 * (256 * 256 * 4 * 4 * 25)); /* forward */
     ck_assert_float_eq((float)mn_tensor_get(mn_tensor_grad(x), (int64_t[]){0, 0, 9, 9}), 4 * 100);
     mn_tape_free(t);
     mn_release(x);

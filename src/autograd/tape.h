@@ -197,10 +197,11 @@ struct mn_tape {
     mni_draw **draw, **draws_end; /* where the next draw is noted or found, NULL outside */
 };
 
-/* Counts a product of m n k multiplications with their additions, which the caller is about to make. */
+/* Counts a product of m n k multiplications with their additions, which the caller is about to make; not
+ * in a backward pass. */
 static inline void mni_count_product(mn_tape *t, int64_t m, int64_t n, int64_t k)
 {
-    t->multiply_adds += m * n * k;
+    if (!t->pass) t->multiply_adds += m * n * k;
 }
 
 /* pool.c */

@@ -101,7 +101,7 @@ static mn_error decoder_layer_forward(mn_module *m, mn_tape *t, mn_tensor *const
 static void transformer_visit(mn_module *m, mn_visitor *v)
 {
     transformer *l = (transformer *)m;
-    char name[16];
+    char name[24];
     const int steps = l->decoder ? 3 : 2;
     mn_visit_child(v, "self_attn", &l->self_attn);
     if (l->decoder) mn_visit_child(v, "multihead_attn", &l->multihead_attn);
