@@ -42,13 +42,23 @@ static void match_child(mn_visitor *v, const char *name, mn_module **slot)
     v->done = true;
 }
 
+/* text behind what is in buf; cut where that is full. (Steps of small nets notice snprintf.) */
+static void append(char *buf, size_t size, const char *text)
+{
+    const size_t at = strlen(buf), n = strlen(text), room = size - at - 1;
+    memcpy(buf + at, text, n < room ? n : room);
+    buf[at + (n < room ? n : room)] = '\0';
+}
+
 /* "net.2.inner": the path that mn_module_init or mn_module_seed gave; before those, the name
  * in the tree of the module that calls it. */
 static void describe_frame(const mni_frame *f, char *buf, size_t size)
 {
     mn_module *m = (mn_module *)(uintptr_t)f->module;
     if (m->path) {
-        snprintf(buf, size, "net%s%s", m->path[0] ? "." : "", m->path);
+        buf[0] = '\0';
+        append(buf, size, m->path[0] ? "net." : "net");
+        append(buf, size, m->path);
         return;
     }
     if (!f->up || !f->up->module) {

@@ -110,9 +110,10 @@ static void run_range(void *arg, int64_t begin, int64_t end)
     const job *j = arg;
     const mni_update *all = j->whole;
     mni_update u = *all;
-    double g[MNI_BLOCK]; /* of either dtype */
+    double g[MNI_BLOCK];                                             /* of either dtype */
+    const bool alone = u.decay == 0 && u.sign > 0 && !all->state[0]; /* nothing is read twice */
     for (int64_t i = begin; i < end; i += u.n) {
-        u.n = end - i < MNI_BLOCK ? end - i : MNI_BLOCK;
+        u.n = end - i < MNI_BLOCK || alone ? end - i : MNI_BLOCK;
         u.p = at(all->p, i, u.dtype);
         u.g = at(all->g, i, u.dtype);
         u.work = at(all->work, i, u.dtype);
