@@ -157,7 +157,7 @@ static mn_error attention_forward(mn_module *m, mn_tape *t, mn_tensor *const *in
     attention *a = (attention *)m;
     mn_tensor *part[3] = {NULL}, *weights = NULL;
     const bool drops = m->training && a->opts.dropout > 0;
-    shape s;
+    shape s = {0};
     if (!inputs_fit(t, a, in, n_in, n_out, &s)) return mn_tape_error(t);
     if (drops && !a->seeded) {
         mn_tape_fail(t, MN_ERR_STATE,
