@@ -6,11 +6,10 @@
  */
 #include "tensor/conv_plan.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
-/* Multiplications that are not worth a thread; slabs at work at once. */
-enum { SERIAL = 1 << 18, SLOTS = 64 };
+/* Multiplications that are not worth a thread. */
+enum { SERIAL = 1 << 18 };
 
 typedef struct conv_job {
     const mni_conv_sizes *s;
@@ -20,8 +19,7 @@ typedef struct conv_job {
     char *x, *w, *y;  /* w: packed; of W, each of the sums */
     const char *bias; /* or NULL */
     char *slabs;      /* one for each thread */
-    int slots;        /* of them */
-    _Atomic bool taken[SLOTS];
+    mni_slots slots;
 } conv_job;
 
 /* What one slab is for: lines from line on of plane `plane` of y, columns from `column` on. */
@@ -130,24 +128,6 @@ static void start(const conv_job *job, char *to, int64_t rows, int64_t n, int64_
     (job->s->dtype == MN_F32 ? start_float : start_double)(job, to, rows, n, step, first);
 }
 
-/* to [n, outs] <- y [outs, n], rows `plane` apart: eight rows at a time, which compilers turn into
- * vectors. */
-#define ACROSS_FN(T)                                                                               \
-    static void across_##T(const char *y, char *to, int64_t outs, int64_t n, int64_t plane)        \
-    {                                                                                              \
-        const T *from = (const T *)(const void *)y;                                                \
-        T *at = (T *)(void *)to;                                                                   \
-        int64_t o = 0;                                                                             \
-        for (; o + 8 <= outs; o += 8)                                                              \
-            for (int64_t j = 0; j < n; j++)                                                        \
-                for (int i = 0; i < 8; i++) at[j * outs + o + i] = from[(o + i) * plane + j];      \
-        for (; o < outs; o++)                                                                      \
-            for (int64_t j = 0; j < n; j++) at[j * outs + o] = from[o * plane + j];                \
-    }
-
-ACROSS_FN(float)
-ACROSS_FN(double)
-
 /* ---- one slab ---- */
 
 /* The first element of y that a block has. */
@@ -210,9 +190,9 @@ static void run_block(const conv_job *job, conv_block *b)
     char *y = block_of_y(job, b);
     b->stored = b->lines + extra_lines(s, &job->plan);
     if (job->plan.across)
-        (s->dtype == MN_F32 ? across_float : across_double)(
-            y, b->slab + job->plan.slab * (int64_t)mn_dtype_size(s->dtype), s->outs,
-            b->lines * b->columns, volume(s->out));
+        mni_kernels()->turn[s->dtype](
+            s->outs, b->lines * b->columns, y, volume(s->out),
+            b->slab + job->plan.slab * (int64_t)mn_dtype_size(s->dtype), s->outs);
     bool first = true;
     for (int64_t k = 0; k < s->kernel[0]; k++) {
         const int64_t depth = b->plane * s->stride[0] + k * s->dilation[0] - s->padding[0];
@@ -254,15 +234,6 @@ static void run_blocks(const conv_job *job, conv_block *b, int64_t begin, int64_
 
 /* ---- items: what one thread does with one slab ---- */
 
-/* The number of a slab that no other thread uses. */
-static int take_slab(conv_job *job)
-{
-    int i = 0;
-    while (atomic_exchange_explicit(&job->taken[i], true, memory_order_acquire))
-        i = (i + 1) % job->slots;
-    return i;
-}
-
 /* One block of y. */
 static void item_of_y(const conv_job *job, conv_block *b, int64_t item)
 {
@@ -301,12 +272,12 @@ static void item_of_x_or_w(const conv_job *job, conv_block *b, int64_t item)
 static void run_item(void *arg, int64_t item)
 {
     conv_job *job = arg;
-    const int slot = take_slab(job);
+    const int slot = mni_take_slot(&job->slots);
     const int64_t room = job->plan.slab + job->plan.across;
     conv_block b = {.w = job->w,
                     .slab = job->slabs + slot * room * (int64_t)mn_dtype_size(job->s->dtype)};
     (job->role == MNI_CONV_Y ? item_of_y : item_of_x_or_w)(job, &b, item);
-    atomic_store_explicit(&job->taken[slot], false, memory_order_release);
+    mni_give_slot(&job->slots, slot);
 }
 
 /* ---- the whole ---- */
@@ -357,20 +328,17 @@ static void add_sums(mni_team *team, const conv_job *job)
     }
 }
 
-static int slots_for(const mni_team *team)
-{
-    return (int)least(mni_team_size(team), SLOTS);
-}
-
 static int64_t scratch_for(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
 {
     const mni_conv_plan p = mni_conv_plan_for(s, role);
-    return p.sums * weight_count(s) + slots_for(team) * (p.slab + p.across);
+    return p.sums * weight_count(s) + mni_slots_for(team) * (p.slab + p.across);
 }
 
 int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
 {
+    const int64_t fast = mni_winograd_scratch(team, s, role);
     mni_conv_sizes t;
+    if (fast >= 0) return fast;
     return mni_conv_turn(s, role, &t) ? scratch_for(team, &t, MNI_CONV_Y)
                                       : scratch_for(team, s, role);
 }
@@ -384,7 +352,7 @@ static void run(mni_team *team, conv_job *job, char *w, void *scratch)
     const int64_t parts = divide_up(job->plan.rows, job->plan.part);
     int64_t items = s->groups * parts * job->plan.sums;
     job->slabs = job->w + job->plan.sums * weights * size;
-    job->slots = slots_for(team);
+    job->slots.n = mni_slots_for(team);
     if (job->role == MNI_CONV_X) items *= s->batch;
     if (job->role == MNI_CONV_Y) items = s->batch * s->groups * block_count(job);
     if (job->role == MNI_CONV_W)
@@ -402,6 +370,7 @@ static void run(mni_team *team, conv_job *job, char *w, void *scratch)
 void mni_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
               const mn_tensor *const of[3], const mn_tensor *bias, void *scratch)
 {
+    if (mni_winograd(team, s, role, of, bias, scratch)) return;
     mni_conv_sizes t;
     const bool turned = mni_conv_turn(s, role, &t);
     conv_job job = {.s = turned ? &t : s,

@@ -57,17 +57,11 @@ mni_conv_plan mni_conv_plan_for(const mni_conv_sizes *s, mni_conv_role role)
 
 bool mni_conv_turn(const mni_conv_sizes *s, mni_conv_role role, mni_conv_sizes *t)
 {
-    *t = *s;
+    mni_conv_turned(s, t);
     /* not with many more channels in y than in x, of which the slabs have rows each */
     if (role != MNI_CONV_X || s->outs > 2 * s->ins || (s->outs > s->ins && s->outs > DEEP))
         return false;
-    t->ins = s->outs;
-    t->outs = s->ins;
-    for (int d = 0; d < 3; d++) {
-        t->in[d] = s->out[d];
-        t->out[d] = s->in[d];
-        t->padding[d] = s->dilation[d] * (s->kernel[d] - 1) - s->padding[d];
+    for (int d = 0; d < 3; d++)
         if (s->stride[d] != 1 || s->in[d] == 0 || t->padding[d] < 0) return false;
-    }
     return mni_conv_plan_for(t, MNI_CONV_Y).lines >= least(LEAST_LINES, t->out[1]);
 }

@@ -78,5 +78,10 @@ void MNI_FOR_ISA(mni_rrelu_f64)(int64_t n, const void *x, double low, double hig
                                 mn_rng at, void *y, void *slopes);
 void MNI_FOR_ISA(mni_product_f32)(const mni_product *p);
 void MNI_FOR_ISA(mni_product_f64)(const mni_product *p);
+void MNI_FOR_ISA(mni_turn_f32)(int64_t m, int64_t n, const void *x, int64_t sx, void *y,
+                               int64_t sy);
+void MNI_FOR_ISA(mni_turn_f64)(int64_t m, int64_t n, const void *x, int64_t sx, void *y,
+                               int64_t sy);
+extern const mni_transform_fn MNI_FOR_ISA(mni_transforms)[2][MNI_TRANSFORMS];
 
 #endif

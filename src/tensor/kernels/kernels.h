@@ -148,6 +148,35 @@ typedef struct mni_product {
 
 typedef void (*mni_product_fn)(const mni_product *p);
 
+/* y [n, m] <- x [m, n]^T, apart from each other, rows sx and sy apart. */
+typedef void (*mni_turn_fn)(int64_t m, int64_t n, const void *x, int64_t sx, void *y, int64_t sy);
+
+/* ---- fast convolution, see winograd_isa.c ---- */
+
+/* Of tiles of `lanes` channels, whose tiles, rows and columns are sx and sy apart and channels adjacent.
+ * With a kernel of r x r and m = 7 - r: x seen by y, 6 x 6 -> 6 x 6; y, 6 x 6 -> m x m, + bias; y's
+ * gradient, m x m -> 6 x 6; the kernel, r x r -> 6 x 6; its gradient, 6 x 6 -> r x r. */
+typedef enum mni_transform {
+    MNI_OF_X,
+    MNI_TO_Y,
+    MNI_OF_Y,
+    MNI_OF_W,
+    MNI_TO_W,
+    MNI_TRANSFORMS
+} mni_transform;
+
+/* lanes is a multiple of MNI_TILE_LANES; bias [lanes] may be NULL. */
+enum { MNI_TILE_LANES = 16 };
+
+typedef struct mni_tiles {
+    int64_t n, lanes;
+    const float *x, *bias;
+    float *y;
+    int64_t sx[3], sy[3];
+} mni_tiles;
+
+typedef void (*mni_transform_fn)(const mni_tiles *p);
+
 /* ---- the tables: kernels are indexed by the dtype of x or a; NULL: it is not supported ---- */
 
 #define MNI_UNARY(name, types, expression) mni_unary_fn name[MNI_DTYPES];
@@ -174,7 +203,9 @@ typedef struct mni_kernel_table {
     mni_normal_fn normal[MNI_DTYPES];
     mni_rrelu_fn rrelu[MNI_DTYPES];
     mni_product_fn product[MNI_DTYPES];
-    const struct mni_loop_table *loops; /* of optim/loops_isa.c */
+    mni_turn_fn turn[MNI_DTYPES];
+    const mni_transform_fn (*transforms)[MNI_TRANSFORMS]; /* [0] r = 3, [1] r = 5 */
+    const struct mni_loop_table *loops;                   /* of optim/loops_isa.c */
 } mni_kernel_table;
 
 /* What is compiled once: no instruction set makes it faster. */

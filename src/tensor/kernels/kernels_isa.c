@@ -252,5 +252,7 @@ const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .normal = {MNI_FOR_ISA(mni_normal_f32), MNI_FOR_ISA(mni_normal_f64)},
     .rrelu = {MNI_FOR_ISA(mni_rrelu_f32), MNI_FOR_ISA(mni_rrelu_f64)},
     .product = {MNI_FOR_ISA(mni_product_f32), MNI_FOR_ISA(mni_product_f64)},
+    .turn = {MNI_FOR_ISA(mni_turn_f32), MNI_FOR_ISA(mni_turn_f64)},
+    .transforms = MNI_FOR_ISA(mni_transforms),
     .loops = &MNI_FOR_ISA(mni_loops),
 };

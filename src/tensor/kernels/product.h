@@ -113,6 +113,26 @@ static void FN(turn_some)(int64_t n, const T *x, int64_t sx, T *y, int64_t sy)
     FN(turn)(n, x, sx, y, sy);
 }
 
+/* y [n, m] (rows sy apart) <- x [m, n]^T. */
+void MNI_FOR_ISA(FN(mni_turn))(int64_t m, int64_t n, const void *xv, int64_t sx, void *yv,
+                               int64_t sy)
+{
+    const T *x = xv;
+    T *y = yv;
+    if (m < FN(LANES) || n < FN(LANES)) {
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t i = 0; i < m; i++) y[j * sy + i] = x[i * sx + j];
+        return;
+    }
+    for (int64_t i = 0; i < m; i += FN(LANES)) { /* the last squares overlap */
+        if (i + FN(LANES) > m) i = m - FN(LANES);
+        for (int64_t j = 0; j < n; j += FN(LANES)) {
+            if (j + FN(LANES) > n) j = n - FN(LANES);
+            FN(turn_all)(x + i * sx + j, sx, y + j * sy + i, sy);
+        }
+    }
+}
+
 /* panel [k, width] <- b [k, n], n <= width; columns from n on are 0. */
 static void FN(pack)(int64_t k, int64_t n, const T *b, int64_t br, int64_t bc, T *panel,
                      int64_t width)

@@ -11,6 +11,7 @@ set(MNI_KERNEL_SOURCES
     src/tensor/kernels/norm_isa.c
     src/tensor/kernels/pool_isa.c
     src/tensor/kernels/recurrent_isa.c
+    src/tensor/kernels/winograd_isa.c
     src/optim/loops_isa.c)
 
 # The same but with -ffp-contract=off: random draws have the same bits on every set.
