@@ -167,14 +167,20 @@ static const mni_conv_sizes large[] = {
     {MN_F32, 20, 1, 8, 12, {1, 9, 8}, {1, 5, 5}, {1, 9, 8}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
     {MN_F64, 3, 1, 40, 48, {1, 7, 7}, {1, 3, 3}, {1, 7, 7}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {MN_F32, 2, 1, 16, 300, {1, 4, 4}, {1, 7, 7}, {1, 4, 4}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}},
+    /* straight from x: parts of images, dilation, groups, padding beyond the kernel */
+    {MN_F32, 5, 1, 2, 13, {1, 19, 30}, {1, 3, 5}, {1, 19, 32}, {1, 1, 1}, {0, 1, 3}, {1, 1, 1}},
+    {MN_F32, 3, 6, 1, 2, {1, 12, 16}, {1, 3, 3}, {1, 12, 16}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {MN_F32, 2, 1, 3, 5, {1, 400, 60}, {1, 3, 3}, {1, 400, 60}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {MN_F32, 2, 1, 1, 4, {1, 20, 40}, {1, 3, 4}, {1, 16, 31}, {1, 1, 1}, {0}, {1, 2, 3}},
+    {MN_F32, 2, 1, 2, 1, {1, 8, 20}, {1, 3, 3}, {1, 14, 26}, {1, 1, 1}, {0, 4, 4}, {1, 1, 1}},
     /* and those by fewer products: of images, lines of one, with rests of channels and tiles */
     {MN_F32, 9, 1, 28, 30, {1, 13, 9}, {1, 3, 3}, {1, 13, 9}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {MN_F32, 6, 1, 32, 14, {1, 14, 14}, {1, 5, 5}, {1, 14, 14}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
     {MN_F32, 2, 2, 16, 16, {1, 22, 23}, {1, 5, 5}, {1, 18, 21}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}},
     {MN_F32, 1, 1, 16, 32, {1, 40, 36}, {1, 3, 3}, {1, 42, 38}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
-    {MN_F32, 70, 1, 16, 16, {1, 2, 3}, {1, 3, 3}, {1, 2, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {MN_F32, 65, 1, 64, 60, {1, 3, 3}, {1, 3, 3}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
 };
-enum { LARGE = sizeof large / sizeof *large, FAST = 5 };
+enum { LARGE = sizeof large / sizeof *large, DIRECT = 5, FAST = 5 };
 
 START_TEST(convolutions_that_are_cut_are_right_across_the_cuts)
 {
@@ -186,12 +192,17 @@ START_TEST(convolutions_that_are_cut_are_right_across_the_cuts)
 }
 END_TEST
 
-START_TEST(the_last_of_them_are_computed_by_fewer_products)
+START_TEST(the_last_of_them_go_the_special_ways)
 {
     for (int i = 0; i < LARGE; i++)
-        for (int role = 0; role < 3; role++)
-            ck_assert_int_eq(mni_winograd_scratch(NULL, &large[i], (mni_conv_role)role) >= 0,
-                             i >= LARGE - FAST);
+        for (int role = 0; role < 3; role++) {
+            const bool fast = mni_winograd_scratch(NULL, &large[i], (mni_conv_role)role) >= 0;
+            const bool direct = mni_direct_scratch(NULL, &large[i], (mni_conv_role)role) >= 0;
+            ck_assert_int_eq(fast, i >= LARGE - FAST);
+            if (i >= LARGE - FAST - DIRECT && i < LARGE - FAST && role != MNI_CONV_X)
+                ck_assert(direct);
+        }
+    ck_assert(mni_direct_scratch(NULL, &large[LARGE - FAST - 3], MNI_CONV_X) >= 0);
 }
 END_TEST
 
@@ -251,7 +262,7 @@ int main(void)
     const TTest *const tests[] = {
         convolutions_of_any_sizes_in_all_three_roles,
         convolutions_that_are_cut_are_right_across_the_cuts,
-        the_last_of_them_are_computed_by_fewer_products,
+        the_last_of_them_go_the_special_ways,
         any_team_gives_the_same_bits,
         memory_is_bounded_and_steady,
     };

@@ -8,9 +8,6 @@
 
 #include <string.h>
 
-/* Multiplications that are not worth a thread. */
-enum { SERIAL = 1 << 18 };
-
 typedef struct conv_job {
     const mni_conv_sizes *s;
     mni_conv_plan plan;
@@ -190,9 +187,9 @@ static void run_block(const conv_job *job, conv_block *b)
     char *y = block_of_y(job, b);
     b->stored = b->lines + extra_lines(s, &job->plan);
     if (job->plan.across)
-        mni_kernels()->turn[s->dtype](
-            s->outs, b->lines * b->columns, y, volume(s->out),
-            b->slab + job->plan.slab * (int64_t)mn_dtype_size(s->dtype), s->outs);
+        mni_kernels()->turn[s->dtype](s->outs, b->lines * b->columns, y, volume(s->out),
+                                      b->slab + job->plan.slab * (int64_t)mn_dtype_size(s->dtype),
+                                      s->outs);
     bool first = true;
     for (int64_t k = 0; k < s->kernel[0]; k++) {
         const int64_t depth = b->plane * s->stride[0] + k * s->dilation[0] - s->padding[0];
@@ -337,8 +334,10 @@ static int64_t scratch_for(const mni_team *team, const mni_conv_sizes *s, mni_co
 int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
 {
     const int64_t fast = mni_winograd_scratch(team, s, role);
+    const int64_t direct = mni_direct_scratch(team, s, role);
     mni_conv_sizes t;
     if (fast >= 0) return fast;
+    if (direct >= 0) return direct;
     return mni_conv_turn(s, role, &t) ? scratch_for(team, &t, MNI_CONV_Y)
                                       : scratch_for(team, s, role);
 }
@@ -359,7 +358,7 @@ static void run(mni_team *team, conv_job *job, char *w, void *scratch)
         memset(scratch, 0, (size_t)(job->plan.sums * weights * size));
     else
         pack(team, job, w);
-    if (s->batch * volume(s->out) * weights <= SERIAL) team = NULL;
+    if (s->batch * volume(s->out) * weights <= MNI_CONV_SERIAL) team = NULL;
     mni_team_run(team, items, run_item, job);
     if (job->role == MNI_CONV_W) {
         add_sums(team, job);
@@ -371,6 +370,7 @@ void mni_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
               const mn_tensor *const of[3], const mn_tensor *bias, void *scratch)
 {
     if (mni_winograd(team, s, role, of, bias, scratch)) return;
+    if (mni_direct_conv(team, s, role, of, bias, scratch)) return;
     mni_conv_sizes t;
     const bool turned = mni_conv_turn(s, role, &t);
     conv_job job = {.s = turned ? &t : s,

@@ -31,6 +31,14 @@ bool mni_winograd(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
 int64_t mni_winograd_scratch(const mni_team *team, const mni_conv_sizes *s,
                              mni_conv_role role); /* -1: it does not */
 
+/* The same straight from x, for f32 and few channels. */
+bool mni_direct_conv(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
+                     const mn_tensor *const of[3], const mn_tensor *bias, void *scratch);
+int64_t mni_direct_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role);
+
+/* Multiplications that are not worth a thread. */
+enum { MNI_CONV_SERIAL = 1 << 18 };
+
 /* ---- rooms for intermediate results: as many as threads, but not more than MNI_MOST_SLOTS ---- */
 
 enum { MNI_MOST_SLOTS = 64 };

@@ -7,14 +7,12 @@
 
 #include <string.h>
 
-/* Numbers of a tile; tiles of a block, so that its numbers stay in the L2 cache, and those from which
- * kernels are worth their transform; blocks, for threads; elements between those of two points, which
- * shall not share sets of the L1 cache; how many sums are put together in the end, and the fewest tiles
- * that each takes. */
-#ifndef TILES
-#define TILES 64
-#endif
-enum { POINTS = 36, BLOCKS = 4, APART = 16, SUMS = 8, SUM_TILES = 64 };
+/* Numbers of a tile; tiles of a block, so that its numbers stay in the L2 cache; blocks, for threads. What
+ * transforms take for each number of a tile's channel and of a kernel, in multiply-adds, as measured.
+ * Elements between the numbers of two points, which shall not share sets of the L1 cache; how many sums are
+ * put together in the end, and the fewest tiles that each takes. */
+enum { POINTS = 36, TILES = 64, BLOCKS = 4, TILE_WORK = 16, KERNEL_WORK = 30 };
+enum { APART = 16, SUMS = 8, SUM_TILES = 64 };
 
 typedef struct winograd_plan {
     mni_conv_sizes s;      /* for X, those of the convolution with kernels turned round */
@@ -72,7 +70,7 @@ static void plan_blocks(winograd_plan *p)
     p->blocks = divide_up(batch, p->images) * divide_up(p->down, p->lines);
 }
 
-/* The plan; false when the products of points are not clearly fewer than those of a direct sum. */
+/* The plan; false unless the products and transforms take less than direct sums, at 5/6 of the peak. */
 static bool plan_for(const mni_conv_sizes *s, mni_conv_role role, winograd_plan *p)
 {
     if (!fits(s)) return false;
@@ -81,11 +79,13 @@ static bool plan_for(const mni_conv_sizes *s, mni_conv_role role, winograd_plan 
     s = &p->s;
     p->down = divide_up(s->out[1], p->tile);
     p->across = divide_up(s->out[2], p->tile);
-    p->ins = divide_up(s->ins, MNI_TILE_LANES) * MNI_TILE_LANES;
-    p->outs = divide_up(s->outs, MNI_TILE_LANES) * MNI_TILE_LANES;
+    p->ins = divide_up(s->ins, MNI_MOST_LANES) * MNI_MOST_LANES;
+    p->outs = divide_up(s->outs, MNI_MOST_LANES) * MNI_MOST_LANES;
     const int64_t tiles = s->batch * p->down * p->across;
     const int64_t direct = s->batch * volume(s->out) * s->ins * s->outs * p->side * p->side;
-    if (tiles < TILES || 3 * POINTS * tiles * p->ins * p->outs > 2 * direct) return false;
+    const int64_t fast = tiles * (p->ins * p->outs + TILE_WORK * (p->ins + p->outs));
+    const int64_t kernels = KERNEL_WORK * s->ins * p->outs;
+    if (5 * POINTS * (fast + kernels) > 6 * direct) return false;
     plan_blocks(p);
     const int64_t block = p->images * p->lines * p->across;
     p->u = s->ins * p->outs + APART;
@@ -262,11 +262,11 @@ static void run_kernels(void *arg, int64_t item)
     const winograd_job *job = arg;
     const winograd_plan *p = &job->p;
     const int64_t ins = p->s.ins, outs = p->s.outs, size = p->side * p->side;
-    const int64_t g = item / ins, c = item % ins, lanes = MNI_TILE_LANES;
+    const int64_t g = item / ins, c = item % ins, lanes = MNI_MOST_LANES;
     const bool turned = job->role == MNI_CONV_X, back = job->role == MNI_CONV_W;
     const int64_t next = turned ? size : ins * size; /* output channel */
     float *w = job->w + g * ins * outs * size + c * (turned ? outs * size : size);
-    float of_w[25 * MNI_TILE_LANES], of_u[POINTS * MNI_TILE_LANES];
+    float of_w[25 * MNI_MOST_LANES], of_u[POINTS * MNI_MOST_LANES];
     for (int64_t o = 0; o < outs; o += lanes, w += lanes * next) {
         const int64_t some = least(lanes, outs - o);
         float *u = job->u + g * (back ? p->sums : 1) * POINTS * p->u + c * p->outs + o;

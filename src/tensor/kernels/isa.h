@@ -82,6 +82,10 @@ void MNI_FOR_ISA(mni_turn_f32)(int64_t m, int64_t n, const void *x, int64_t sx, 
                                int64_t sy);
 void MNI_FOR_ISA(mni_turn_f64)(int64_t m, int64_t n, const void *x, int64_t sx, void *y,
                                int64_t sy);
+void MNI_FOR_ISA(mni_direct_y)(const mni_direct *p);
+void MNI_FOR_ISA(mni_direct_w)(const mni_direct *p);
+void MNI_FOR_ISA(mni_move_lines)(int64_t lines, int64_t n, const float *x, int64_t sx, float *y,
+                                 int64_t sy);
 extern const mni_transform_fn MNI_FOR_ISA(mni_transforms)[2][MNI_TRANSFORMS];
 
 #endif

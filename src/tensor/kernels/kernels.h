@@ -151,7 +151,32 @@ typedef void (*mni_product_fn)(const mni_product *p);
 /* y [n, m] <- x [m, n]^T, apart from each other, rows sx and sy apart. */
 typedef void (*mni_turn_fn)(int64_t m, int64_t n, const void *x, int64_t sx, void *y, int64_t sy);
 
-/* ---- fast convolution, see winograd_isa.c ---- */
+/* ---- direct convolution with a stride of 1, see direct_isa.c ---- */
+
+/* Floats of the widest vector. */
+enum { MNI_MOST_LANES = 16 };
+
+/* y [outs, lines, columns], whose channels are plane apart, <- bias + sum over taps of w [taps, outs] times
+ * x, of which y's element (0, 0) sees x[offsets[tap]], whose lines are pitch apart. columns >=
+ * MNI_MOST_LANES. Of w's gradient sums [outs, taps, MNI_MOST_LANES] += what each lane of a vector says. */
+typedef struct mni_direct {
+    int64_t outs, taps, lines, columns;
+    const float *x;
+    int64_t pitch;
+    const int64_t *offsets;
+    float *y;
+    int64_t plane;
+    const float *w, *bias; /* bias [outs] may be NULL */
+    float *sums;
+} mni_direct;
+
+typedef void (*mni_direct_fn)(const mni_direct *p);
+
+/* y [lines, n] <- x, whose lines are sx and sy apart. */
+typedef void (*mni_move_fn)(int64_t lines, int64_t n, const float *x, int64_t sx, float *y,
+                            int64_t sy);
+
+/* ---- convolution by fewer products, see winograd_isa.c ---- */
 
 /* Of tiles of `lanes` channels, whose tiles, rows and columns are sx and sy apart and channels adjacent.
  * With a kernel of r x r and m = 7 - r: x seen by y, 6 x 6 -> 6 x 6; y, 6 x 6 -> m x m, + bias; y's
@@ -165,9 +190,7 @@ typedef enum mni_transform {
     MNI_TRANSFORMS
 } mni_transform;
 
-/* lanes is a multiple of MNI_TILE_LANES; bias [lanes] may be NULL. */
-enum { MNI_TILE_LANES = 16 };
-
+/* lanes is a multiple of MNI_MOST_LANES; bias [lanes] may be NULL. */
 typedef struct mni_tiles {
     int64_t n, lanes;
     const float *x, *bias;
@@ -204,6 +227,8 @@ typedef struct mni_kernel_table {
     mni_rrelu_fn rrelu[MNI_DTYPES];
     mni_product_fn product[MNI_DTYPES];
     mni_turn_fn turn[MNI_DTYPES];
+    mni_direct_fn direct_y, direct_w;
+    mni_move_fn move_lines;
     const mni_transform_fn (*transforms)[MNI_TRANSFORMS]; /* [0] r = 3, [1] r = 5 */
     const struct mni_loop_table *loops;                   /* of optim/loops_isa.c */
 } mni_kernel_table;

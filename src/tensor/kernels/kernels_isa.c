@@ -253,6 +253,9 @@ const mni_kernel_table MNI_FOR_ISA(mni_kernels) = {
     .rrelu = {MNI_FOR_ISA(mni_rrelu_f32), MNI_FOR_ISA(mni_rrelu_f64)},
     .product = {MNI_FOR_ISA(mni_product_f32), MNI_FOR_ISA(mni_product_f64)},
     .turn = {MNI_FOR_ISA(mni_turn_f32), MNI_FOR_ISA(mni_turn_f64)},
+    .direct_y = MNI_FOR_ISA(mni_direct_y),
+    .direct_w = MNI_FOR_ISA(mni_direct_w),
+    .move_lines = MNI_FOR_ISA(mni_move_lines),
     .transforms = MNI_FOR_ISA(mni_transforms),
     .loops = &MNI_FOR_ISA(mni_loops),
 };

@@ -278,14 +278,18 @@ typedef struct FN(depth) {
     bool start; /* nothing was done before */
 } FN(depth);
 
-/* start [rows, width] <- bias from its row i0 and column j0 on; columns from n on are 0. */
+/* start [rows, width] <- bias from its row i0 and column j0 on; columns from n on do not matter. */
 static void FN(start)(const mni_product *p, int64_t i0, int64_t rows, int64_t j0, int64_t n,
                       T *start, int64_t width)
 {
     const T *bias = (const T *)p->bias + i0 * p->sbias[0] + j0 * p->sbias[1];
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < width; j++)
-            start[i * width + j] = j < n ? bias[i * p->sbias[0] + j * p->sbias[1]] : 0;
+    for (int64_t i = 0; i < rows; i++, start += width, bias += p->sbias[0]) {
+        const FN(vec) all = *bias - (FN(vec)){0};
+        if (p->sbias[1] == 0)
+            for (int64_t j = 0; j < width; j += FN(LANES)) *(FN(loose) *)(start + j) = all;
+        else
+            for (int64_t j = 0; j < width; j++) start[j] = bias[(j < n ? j : 0) * p->sbias[1]];
+    }
 }
 
 /* Rows of c for one panel of b: columns [j0, j0 + n). */

@@ -7,6 +7,7 @@
 # an ordinary source, refers to exactly these.
 set(MNI_KERNEL_SOURCES
     src/tensor/kernels/kernels_isa.c
+    src/tensor/kernels/direct_isa.c
     src/tensor/kernels/gemm_isa.c
     src/tensor/kernels/norm_isa.c
     src/tensor/kernels/pool_isa.c
