@@ -312,6 +312,107 @@ END_TEST
 
 /* ---- groups ---- */
 
+/* ---- gradients that are not written until they are asked for ---- */
+
+typedef struct pair {
+    mn_tensor *w[2][2]; /* [twin][layer] */
+    mn_optim *o[2];
+} pair;
+
+static pair twins(mn_dtype dtype, const mn_optim_sgd_opts *opts)
+{
+    pair p;
+    for (int k = 0; k < 2; k++) {
+        mn_rng r = mn_rng_make(4, 2);
+        p.w[k][0] = mn_parameter(dtype, 2, (int64_t[]){19, 33});
+        p.w[k][1] = mn_parameter(dtype, 2, (int64_t[]){7, 19});
+        for (int i = 0; i < 2; i++) mn_tensor_uniform(p.w[k][i], -1, 1, &r);
+        p.o[k] = mn_optim_sgd_tensors(p.w[k], 2, 0.1, opts);
+    }
+    return p;
+}
+
+static void free_twins(pair *p)
+{
+    for (int k = 0; k < 2; k++) {
+        mn_optim_free(p->o[k]);
+        for (int i = 0; i < 2; i++) mn_release(p->w[k][i]);
+    }
+}
+
+/* Forward and backward of one sample through a silencing layer: gradients are outer products. */
+static void one_sample(mn_tape *t, mn_tensor *const *w, mn_tensor *x)
+{
+    mn_tensor *h = mn_relu(t, mn_linear(t, x, w[0], MN_NONE));
+    ck_assert_int_eq(mn_backward(t, mn_sum(t, mn_square(t, mn_linear(t, h, w[1], MN_NONE)))),
+                     MN_OK);
+    mn_tape_reset(t);
+}
+
+static bool same(const mn_tensor *a, const mn_tensor *b)
+{
+    const size_t bytes = (size_t)mn_tensor_numel(a) * mn_dtype_size(mn_tensor_dtype(a));
+    return memcmp(mn_tensor_data(a), mn_tensor_data(b), bytes) == 0;
+}
+
+/* One of two twins looks at its gradients before each step, so that they must be there; the other one does
+ * not, so that they need not. */
+START_TEST(gradients_of_one_sample_are_the_same_whether_anybody_looks_or_not)
+{
+    static const mn_optim_sgd_opts plain = {0}, others[] = {{0},
+                                                            {.momentum = 0.9},
+                                                            {.weight_decay = 0.1},
+                                                            {.maximize = true}};
+    for (int kind = 0; kind < 8; kind++) {
+        const mn_dtype dtype = kind % 2 ? MN_F64 : MN_F32;
+        pair p = twins(dtype, kind < 2 ? &plain : &others[kind / 2]);
+        mn_tape *t = mn_tape_new(&(mn_tape_opts){.threads = 1 + kind % 3});
+        mn_tensor *x = mn_tensor_empty(dtype, 2, (int64_t[]){1, 33});
+        mn_rng r = mn_rng_make(1, 1);
+        for (int step = 0; step < 6; step++) {
+            mn_tensor_uniform(x, -1, 1, &r);
+            for (int k = 0; k < 2; k++) {
+                if (step != 3) mn_optim_zero_grad(p.o[k]); /* once a gradient is added to */
+                one_sample(t, p.w[k], x);
+                if (k == 0) ck_assert_ptr_nonnull(mn_tensor_grad(p.w[k][0]));
+                ck_assert_int_eq(mn_optim_step(p.o[k], t), MN_OK);
+            }
+            for (int i = 0; i < 2; i++) ck_assert(same(p.w[0][i], p.w[1][i]));
+        }
+        for (int i = 0; i < 2; i++)
+            ck_assert(same(mn_tensor_grad(p.w[0][i]), mn_tensor_grad(p.w[1][i])));
+        mn_tape_free(t);
+        mn_release(x);
+        free_twins(&p);
+    }
+    ck_assert_int_eq(mn_live_allocations(), 0);
+}
+END_TEST
+
+START_TEST(an_infinite_sample_spoils_silent_units_too)
+{
+    pair p = twins(MN_F32, NULL);
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *x = mn_tensor_zeros(MN_F32, 2, (int64_t[]){1, 33});
+    mn_tensor_set(x, (int64_t[]){0, 5}, (double)INFINITY);
+    int spoiled = 0;
+    for (int k = 0; k < 2; k++) {
+        one_sample(t, p.w[k], x);
+        if (k == 0) mn_tensor_grad(p.w[k][0]);
+        ck_assert_int_eq(mn_optim_step(p.o[k], t), MN_OK);
+    }
+    for (int64_t i = 0; i < 19; i++) {
+        const bool nan = isnan(mn_tensor_get(p.w[0][0], (int64_t[]){i, 5}));
+        ck_assert_int_eq(isnan(mn_tensor_get(p.w[1][0], (int64_t[]){i, 5})) != 0, nan);
+        spoiled += nan;
+    }
+    ck_assert_int_gt(spoiled, 0);
+    mn_tape_free(t);
+    mn_release(x);
+    free_twins(&p);
+}
+END_TEST
+
 START_TEST(groups_have_rates_and_options_of_their_own)
 {
     mn_tape *t = mn_tape_new(NULL);
@@ -941,6 +1042,8 @@ int main(void)
     tcase_add_test(c, steps_and_norms_have_the_same_bits_for_any_number_of_threads);
     tcase_add_test(c, steps_after_the_first_allocate_nothing);
     tcase_add_test(c, a_step_between_forward_and_backward_is_noticed);
+    tcase_add_test(c, gradients_of_one_sample_are_the_same_whether_anybody_looks_or_not);
+    tcase_add_test(c, an_infinite_sample_spoils_silent_units_too);
     tcase_add_test(c, groups_have_rates_and_options_of_their_own);
     tcase_add_test(c, weights_and_biases_can_have_decays_of_their_own);
     tcase_add_test(c, options_are_read_and_set_by_name);

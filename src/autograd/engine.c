@@ -111,27 +111,52 @@ static void contribute(mn_tape *t, mni_pass *p, mn_node *n, int i, mn_tensor *gr
     t->op = n->op;
 }
 
-mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
+/* The leaf that input i of n is, if its gradient can be written in place; else NULL. */
+static mn_tensor *direct_leaf(const mn_node *n, int i)
 {
-    mn_tape *t = n->tape;
-    *accumulate = false;
-    if (t->error || !mn_needs(n, i)) return NULL;
-    mni_pass *p = t->pass;
-    mn_node *from = n->in[i].node;
+    const mni_pass *p = n->tape->pass;
+    const mn_node *from = n->in[i].node;
     mn_tensor *x = from->leaf;
     bool direct = p->to_leaves && !p->create_graph && x && x->owned;
     for (int k = 0; direct && k < n->n_in; k++) direct = k == i || n->in[k].node != from;
     if (direct && x->leaf)
         for (const mni_hook *h = x->leaf->hooks; direct && h; h = h->next) direct = h->post;
-    if (!direct) {
+    return direct ? x : NULL;
+}
+
+mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
+{
+    mn_tape *t = n->tape;
+    *accumulate = false;
+    if (t->error || !mn_needs(n, i)) return NULL;
+    mn_tensor *x = direct_leaf(n, i);
+    mn_node *from = n->in[i].node;
+    if (!x) {
         const mni_output *o = &from->out[n->in[i].output];
         return mni_tape_tensor(t, (mn_dtype)o->dtype, o->ndim, o->shape);
     }
     if (!mni_leaf_ensure_grad(t, x)) return NULL;
-    from->touched = p->id;
-    list_leaf(p, from);
+    mni_leaf_write(x->leaf);
+    from->touched = t->pass->id;
+    list_leaf(t->pass, from);
     *accumulate = x->leaf->filled;
     return x->leaf->grad;
+}
+
+mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_tensor *row)
+{
+    bool accumulate;
+    mn_tensor *gx = mn_grad_into(n, i, &accumulate), *x = gx ? direct_leaf(n, i) : NULL;
+    if (!gx) return NULL;
+    if (x && !accumulate && !x->leaf->seen && !n->tape->pass->search) {
+        if (mni_leaf_keep_factors(x, column->data, row->data)) return gx;
+        mni_tape_adopt(n->tape, "the gradient");
+        return NULL;
+    }
+    mni_gemm(mni_tape_team(n->tape), (mn_dtype)gx->dtype, gx->shape[0], gx->shape[1], 1,
+             (mni_matrix){column->data, 1, 1}, (mni_matrix){row->data, gx->shape[1], 1}, gx->data,
+             gx->shape[1], NULL, accumulate);
+    return gx;
 }
 
 /* ---- one node ---- */

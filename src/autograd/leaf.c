@@ -4,6 +4,9 @@
 #include "autograd/tape.h"
 #include "tensor/compute.h"
 
+#include <sched.h>
+#include <string.h>
+
 /* A retained handle outlives the step, the graph's gradients and hooks do not. */
 static const char retained[] = "the tensor is a retained handle of a result; use the tape's own";
 
@@ -44,10 +47,43 @@ bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x)
     return ensure_grad(t, leaf, x);
 }
 
+bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row)
+{
+    mni_factors *f = &x->leaf->factors;
+    const size_t size = mn_dtype_size((mn_dtype)x->dtype);
+    const size_t rows = (size_t)x->shape[0] * size, columns = (size_t)x->shape[1] * size;
+    if (!f->column) {
+        f->column = mni_alloc(rows + columns);
+        if (!f->column) return false;
+        f->row = (char *)f->column + rows;
+    }
+    memcpy(f->column, column, rows);
+    memcpy(f->row, row, columns);
+    atomic_store_explicit(&f->state, MNI_PENDING, memory_order_release);
+    return true;
+}
+
+/* Two threads may ask for a gradient at once: one writes, the other one waits. */
+void mni_leaf_write(mni_leaf *leaf)
+{
+    mni_factors *f = &leaf->factors;
+    int state = MNI_PENDING;
+    if (atomic_load_explicit(&f->state, memory_order_acquire) == MNI_WRITTEN) return;
+    if (atomic_compare_exchange_strong(&f->state, &state, MNI_WRITING)) {
+        mn_tensor *g = leaf->grad;
+        const int64_t rows = g->shape[0], columns = g->shape[1];
+        mni_gemm(NULL, (mn_dtype)g->dtype, rows, columns, 1, (mni_matrix){f->column, 1, 1},
+                 (mni_matrix){f->row, columns, 1}, g->data, columns, NULL, false);
+        atomic_store_explicit(&f->state, MNI_WRITTEN, memory_order_release);
+    }
+    while (atomic_load_explicit(&f->state, memory_order_acquire) == MNI_WRITING) sched_yield();
+}
+
 bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad)
 {
     if (!leaf) return mni_tape_adopt(t, "the gradient");
     if (!ensure_grad(t, leaf, grad)) return false;
+    mni_leaf_write(leaf);
     if (leaf->filled) {
         mni_map2(t->team, mni_kernels()->add, leaf->grad, grad, leaf->grad, NULL);
     } else {
@@ -93,7 +129,10 @@ mn_error mn_tensor_set_requires_grad(mn_tensor *x, bool on)
 
 mn_tensor *mn_tensor_grad(const mn_tensor *x)
 {
-    return x && x->storage && x->leaf && x->leaf->filled ? x->leaf->grad : NULL;
+    if (!x || !x->storage || !x->leaf || !x->leaf->filled) return NULL;
+    x->leaf->seen = true;
+    mni_leaf_write(x->leaf);
+    return x->leaf->grad;
 }
 
 void mn_tensor_zero_grad(mn_tensor *x)
@@ -101,6 +140,7 @@ void mn_tensor_zero_grad(mn_tensor *x)
     if (!x || !x->leaf) return;
     x->leaf->filled = false;
     x->leaf->broken = false;
+    atomic_store_explicit(&x->leaf->factors.state, MNI_WRITTEN, memory_order_relaxed);
 }
 
 /* ---- hooks ---- */

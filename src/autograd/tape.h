@@ -228,6 +228,14 @@ void mni_hooks_ran(mni_leaf *leaf);  /* ends `running`, and frees the hooks remo
 bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad);
 bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
 
+/* The gradient of x, a matrix, <- column row, whose numbers are kept until it is asked for; an optimizer
+ * that does with them saves writing it. False without memory: nothing is done. */
+bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row);
+void mni_leaf_write(mni_leaf *leaf); /* what is still pending of the gradient */
+
+/* In a backward_fast function: gx[i] for the gradient of input i, a matrix, that is column row. */
+mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_tensor *row);
+
 /* checkpoint.c: gives what was saved inside the checkpoint its storage back; false with the tape's error */
 bool mni_recompute(mn_node *checkpoint);
 

@@ -31,6 +31,24 @@ static void LOOP(sgd)(const mni_update *u)
     }
 }
 
+/* Of a gradient that is c[4] times g. */
+static void LOOP(outer)(const mni_update *u)
+{
+    P;
+    G;
+    const T lr = (T)u->c[0], factor = (T)u->c[4];
+    EACH p[i] -= lr * (factor * g[i]);
+}
+
+/* *work, a bool, <- whether all of g is. */
+static void LOOP(finite)(const mni_update *u)
+{
+    G;
+    int odd = 0;
+    EACH odd |= g[i] - g[i] != 0;
+    *(bool *)u->work = !odd;
+}
+
 /* m, v <- running means of g and g^2. */
 static void LOOP(moments)(const mni_update *u, T beta1, T beta2)
 {

@@ -79,6 +79,8 @@ typedef void (*mni_optim_loop)(const mni_update *u);
 
 #define MNI_EACH_LOOP(M)                                                                           \
     M(sgd)                                                                                         \
+    M(outer)                                                                                       \
+    M(finite)                                                                                      \
     M(adam)                                                                                        \
     M(adamax)                                                                                      \
     M(nadam)                                                                                       \

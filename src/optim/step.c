@@ -11,6 +11,11 @@
 
 enum { GRAIN = 128 * MNI_BLOCK }; /* elements worth a thread */
 
+static bool has_grad(const mn_tensor *p)
+{
+    return p->requires_grad && p->leaf && p->leaf->filled;
+}
+
 mn_tensor *mni_usable_grad(const mn_tensor *p)
 {
     return p->requires_grad ? mn_tensor_grad(p) : NULL;
@@ -104,16 +109,22 @@ static void *at(const void *data, int64_t element, mn_dtype dtype)
     return data ? (char *)(uintptr_t)data + element * (int64_t)mn_dtype_size(dtype) : NULL;
 }
 
+/* Whether nothing but p and its gradient is read, and each once. */
+static bool alone(const mni_update *u)
+{
+    return u->decay == 0 && u->sign > 0 && !u->state[0];
+}
+
 /* The loop over a range, in blocks, each with its g first. */
 static void run_range(void *arg, int64_t begin, int64_t end)
 {
     const job *j = arg;
     const mni_update *all = j->whole;
     mni_update u = *all;
-    double g[MNI_BLOCK];                                             /* of either dtype */
-    const bool alone = u.decay == 0 && u.sign > 0 && !all->state[0]; /* nothing is read twice */
+    double g[MNI_BLOCK]; /* of either dtype */
+    const bool whole = alone(all);
     for (int64_t i = begin; i < end; i += u.n) {
-        u.n = end - i < MNI_BLOCK || alone ? end - i : MNI_BLOCK;
+        u.n = end - i < MNI_BLOCK || whole ? end - i : MNI_BLOCK;
         u.p = at(all->p, i, u.dtype);
         u.g = at(all->g, i, u.dtype);
         u.work = at(all->work, i, u.dtype);
@@ -134,9 +145,40 @@ void mni_optim_run(mni_team *team, const mni_update *u, mni_optim_loop loop)
     mni_team_range(team, u->n, GRAIN, run_range, &(job){u, loop});
 }
 
+static double number(const void *data, int64_t i, mn_dtype dtype)
+{
+    return dtype == MN_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+/* Rows of a matrix whose gradient is a column times a row: one whose number in the column is 0, as those of
+ * units that ReLU silences are, stays as it is unless 0 times the row is NaN somewhere. */
+static void run_rows(void *arg, int64_t begin, int64_t end)
+{
+    const job *j = arg;
+    mni_update u = *j->whole;
+    const mni_factors *f = &u.parameter->leaf->factors;
+    bool finite;
+    u.n = u.parameter->shape[1];
+    u.g = f->row;
+    u.work = &finite;
+    mni_loop(MNI_LOOP_finite, u.dtype)(&u);
+    for (int64_t i = begin; i < end; i++) {
+        u.c[4] = number(f->column, i, u.dtype);
+        if (u.c[4] == 0 && finite) continue;
+        u.p = at(j->whole->p, i * u.n, u.dtype);
+        j->loop(&u);
+    }
+}
+
+static void step_rows(mni_team *team, const mni_update *u)
+{
+    const int64_t rows = u->parameter->shape[0], columns = u->parameter->shape[1];
+    mni_team_range(team, rows, GRAIN / (columns + 1) + 1, run_rows,
+                   &(job){u, mni_loop(MNI_LOOP_outer, u->dtype)});
+}
+
 /* Everything it needs is there: it cannot fail. */
-static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, const mn_tensor *grad,
-                     mni_team *team)
+static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, mni_team *team)
 {
     mn_tensor *p = s->parameter;
     mni_update u = {.option = g->option,
@@ -147,7 +189,7 @@ static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, const mn_tens
                     .dtype = (mn_dtype)p->dtype,
                     .n = p->numel,
                     .p = p->data,
-                    .g = grad->data,
+                    .g = p->leaf->grad->data,
                     .work = o->work,
                     .parameter = p};
     s->fresh = 0;
@@ -160,6 +202,13 @@ static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, const mn_tens
         u.work = (char *)o->work + bytes_of(p);
     }
     o->cls->begin(&u);
+    const bool pending = p->leaf->factors.state == MNI_PENDING;
+    if (pending && o->cls->loop == MNI_LOOP_sgd && alone(&u) && p->contiguous) {
+        step_rows(team, &u);
+        mni_touch(p, o->cls->name);
+        return;
+    }
+    if (pending) mni_leaf_write(p->leaf);
     if (o->cls->loop) {
         mni_optim_run(team, &u, mni_loop(o->cls->loop, u.dtype));
     } else {
@@ -185,7 +234,7 @@ mn_error mn_optim_step(mn_optim *o, mn_tape *t)
     for (int g = 0; g < o->n_groups; g++)
         for (int i = 0; i < o->groups[g].n; i++) {
             mni_slot *s = &o->groups[g].slots[i];
-            if (!mni_usable_grad(s->parameter)) continue;
+            if (!has_grad(s->parameter)) continue;
             if (mni_optim_states(o, &o->groups[g], s) && make_work(o, s->parameter)) continue;
             mni_tape_adopt(t, "memory");
             return mn_tape_error(t);
@@ -193,8 +242,7 @@ mn_error mn_optim_step(mn_optim *o, mn_tape *t)
     for (int g = 0; g < o->n_groups; g++)
         for (int i = 0; i < o->groups[g].n; i++) {
             mni_slot *s = &o->groups[g].slots[i];
-            const mn_tensor *grad = mni_usable_grad(s->parameter);
-            if (grad) step_one(o, &o->groups[g], s, grad, mni_tape_team(t));
+            if (has_grad(s->parameter)) step_one(o, &o->groups[g], s, mni_tape_team(t));
         }
     return MN_OK;
 }

@@ -304,6 +304,7 @@ void mni_leaf_free(mni_leaf *leaf)
 {
     if (!leaf) return;
     mn_release(leaf->grad);
+    mni_free(leaf->factors.column);
     for (mni_hook *h = leaf->hooks, *next; h; h = next) {
         next = h->next;
         mni_free(h);

@@ -54,6 +54,14 @@ typedef struct mni_hook {
     struct mni_hook *next; /* in the order of registration */
 } mni_hook;
 
+/* A gradient [rows, columns] of one sample's, not written down yet: it is the product of a column and a
+ * row. */
+typedef struct mni_factors {
+    _Atomic int state; /* MNI_WRITTEN and so on */
+    void *column, *row;
+} mni_factors;
+enum { MNI_WRITTEN, MNI_PENDING, MNI_WRITING };
+
 /* What only a tensor that collects a gradient has. On the heap for tensors of yours, in the
  * tape's arena for its temporaries. */
 typedef struct mni_leaf {
@@ -62,7 +70,9 @@ typedef struct mni_leaf {
     bool broken;     /* a backward pass that failed touched it */
     bool retain;     /* of an intermediate result: keep its gradient */
     bool heap;       /* this struct and the gradient belong to a tensor of yours */
-    int running;     /* loops over the hooks: what is removed meanwhile is freed after them */
+    bool seen;       /* somebody has the address of the gradient, which must be written at once */
+    mni_factors factors;
+    int running; /* loops over the hooks: what is removed meanwhile is freed after them */
     mni_hook *hooks;
 } mni_leaf;
 
