@@ -342,6 +342,7 @@ static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int
 static void FN(panels)(const mni_product *p, const FN(depth) * d, bool whole)
 {
     T packed[DEPTH * 2 * FN(LANES)] __attribute__((aligned(64)));
+    const bool many = p->m > 4 * ROWS; /* rows that use a panel */
     const bool again = whole && !p->accumulate && p->sb[1] == 1 && p->n >= 2 * FN(LANES);
     for (int64_t j0 = 0, n; j0 < p->n; j0 += n) {
         int64_t br = p->sb[0], bt = p->step_b, left = p->n - j0;
@@ -354,7 +355,8 @@ static void FN(panels)(const mni_product *p, const FN(depth) * d, bool whole)
         }
         n = left < width ? left : width;
         const T *b = (const T *)p->b + d->first * bt + d->k0 * br + j0 * p->sb[1];
-        if (vectors != WIDE && (p->sb[1] != 1 || n < width || (p->m > 4 * ROWS && br != width))) {
+        const bool far = br != width && (d->k > NEAR || br % (1024 / (int)sizeof(T)) == 0);
+        if (vectors != WIDE && (p->sb[1] != 1 || n < width || (many && far))) {
             for (int64_t tap = 0; tap < d->taps; tap++)
                 FN(pack)(d->k, n, b + tap * bt, br, p->sb[1], packed + tap * d->k * width, width);
             b = packed;
