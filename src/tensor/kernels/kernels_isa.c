@@ -121,61 +121,79 @@ SUM_END_FN(I64, int64_t, i64)
 
 /* ---- softmax ---- */
 
-/* Four chains of additions hide their latency. */
+/* Several chains of additions hide their latency and fill a vector. */
 #define SUM_OF(n, term)                                                                            \
     {                                                                                              \
-        double part[4] = {0};                                                                      \
+        double part[8] = {0};                                                                      \
         int64_t i = 0;                                                                             \
-        for (; i + 4 <= (n); i += 4)                                                               \
-            for (int64_t j = i; j < i + 4; j++) part[j - i] += (double)(term);                     \
-        for (int64_t j = i; j < (n); j++) part[0] += (double)(term);                               \
-        sum = (part[0] + part[1]) + (part[2] + part[3]);                                           \
+        for (; i + 8 <= (n); i += 8) MNI_UNROLL                                                    \
+        for (int j = 0; j < 8; j++) part[j] += (double)(term(i + j));                              \
+        for (; i < (n); i++) part[0] += (double)(term(i));                                         \
+        sum = ((part[0] + part[4]) + (part[2] + part[6])) +                                        \
+              ((part[1] + part[5]) + (part[3] + part[7]));                                         \
     }
 
 enum { SOFTMAX_BLOCK = 1024 };
 
-/* Short rows go through `e` many at a time, so that the loop over exp is long whatever the row. */
+/* Short rows go through `e` many at a time, so that the loop over exp is long whatever the row. Each function
+ * is compiled for adjacent elements, too. */
 #define SOFTMAX_FN(id, type)                                                                       \
-    static type row_max_##id(int64_t n, const type *x, int64_t s)                                  \
+    MNI_INLINE type row_max_##id(int64_t n, const type *x, int64_t s)                              \
     {                                                                                              \
-        type max = x[0];                                                                           \
-        for (int64_t i = 1; i < n; i++) max = x[i * s] > max ? x[i * s] : max;                     \
-        return max;                                                                                \
+        enum { CHAINS = 64 / sizeof(type) };                                                       \
+        type part[CHAINS] = {x[0]};                                                                \
+        int64_t i = 0;                                                                             \
+        if (n < 2 * CHAINS) {                                                                      \
+            for (; i < n; i++) part[0] = x[i * s] > part[0] ? x[i * s] : part[0];                  \
+            return part[0];                                                                        \
+        }                                                                                          \
+        for (int j = 1; j < CHAINS; j++) part[j] = x[0];                                           \
+        for (; i + CHAINS <= n; i += CHAINS) MNI_UNROLL                                            \
+        for (int j = 0; j < CHAINS; j++)                                                           \
+            part[j] = x[(i + j) * s] > part[j] ? x[(i + j) * s] : part[j];                         \
+        for (; i < n; i++) part[0] = x[i * s] > part[0] ? x[i * s] : part[0];                      \
+        for (int half = CHAINS / 2; half > 0; half /= 2)                                           \
+            for (int j = 0; j < half; j++)                                                         \
+                part[j] = part[j + half] > part[j] ? part[j + half] : part[j];                     \
+        return part[0];                                                                            \
     }                                                                                              \
                                                                                                    \
-    static void softmax_short_##id(int64_t rows, int64_t n, const type *x, const int64_t sx[2],    \
-                                   type *y, const int64_t sy[2], bool logarithm)                   \
+    MNI_INLINE void softmax_short_##id(int64_t rows, int64_t n, const type *x, int64_t rx,         \
+                                       int64_t sx, type *y, int64_t ry, int64_t sy,                \
+                                       bool logarithm)                                             \
     {                                                                                              \
         type e[SOFTMAX_BLOCK];                                                                     \
         for (int64_t r = 0; r < rows; r++) {                                                       \
-            const type max = row_max_##id(n, x + r * sx[0], sx[1]);                                \
-            for (int64_t i = 0; i < n; i++) e[r * n + i] = x[r * sx[0] + i * sx[1]] - max;         \
-            for (int64_t i = 0; logarithm && i < n; i++) y[r * sy[0] + i * sy[1]] = e[r * n + i];  \
+            const type max = row_max_##id(n, x + r * rx, sx);                                      \
+            for (int64_t i = 0; i < n; i++) e[r * n + i] = x[r * rx + i * sx] - max;               \
+            for (int64_t i = 0; logarithm && i < n; i++) y[r * ry + i * sy] = e[r * n + i];        \
         }                                                                                          \
         for (int64_t i = 0; i < rows * n; i++) e[i] = exp(e[i]);                                   \
         for (int64_t r = 0; r < rows; r++) {                                                       \
             const type *row = e + r * n;                                                           \
-            type *out = y + r * sy[0];                                                             \
+            type *out = y + r * ry;                                                                \
             double sum;                                                                            \
-            SUM_OF(n, row[j])                                                                      \
-            const type whole = (type)sum, log_whole = (type)log(sum);                              \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                out[i * sy[1]] = logarithm ? out[i * sy[1]] - log_whole : row[i] / whole;          \
+            SUM_OF(n, ROW_TERM)                                                                    \
+            const type whole = logarithm ? (type)log(sum) : (type)sum;                             \
+            if (logarithm)                                                                         \
+                for (int64_t i = 0; i < n; i++) out[i * sy] -= whole;                              \
+            else                                                                                   \
+                for (int64_t i = 0; i < n; i++) out[i * sy] = row[i] / whole;                      \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    static void softmax_long_##id(int64_t n, const type *x, int64_t sx, type *y, int64_t sy,       \
-                                  bool logarithm)                                                  \
+    MNI_INLINE void softmax_long_##id(int64_t n, const type *x, int64_t sx, type *y, int64_t sy,   \
+                                      bool logarithm)                                              \
     {                                                                                              \
         const type max = row_max_##id(n, x, sx);                                                   \
         double sum;                                                                                \
         if (logarithm) {                                                                           \
-            SUM_OF(n, exp(x[j * sx] - max))                                                        \
+            SUM_OF(n, EXP_TERM)                                                                    \
             const type log_whole = (type)log(sum);                                                 \
             for (int64_t i = 0; i < n; i++) y[i * sy] = x[i * sx] - max - log_whole;               \
         } else {                                                                                   \
             for (int64_t i = 0; i < n; i++) y[i * sy] = exp(x[i * sx] - max);                      \
-            SUM_OF(n, y[j * sy])                                                                   \
+            SUM_OF(n, Y_TERM)                                                                      \
             const type whole = (type)sum;                                                          \
             for (int64_t i = 0; i < n; i++) y[i * sy] /= whole;                                    \
         }                                                                                          \
@@ -186,13 +204,33 @@ enum { SOFTMAX_BLOCK = 1024 };
     {                                                                                              \
         const type *x = xv;                                                                        \
         type *y = yv;                                                                              \
+        const bool adjacent = sx[1] == 1 && sy[1] == 1;                                            \
         const int64_t step = n <= SOFTMAX_BLOCK ? SOFTMAX_BLOCK / n : 1;                           \
-        for (int64_t r = 0; r < rows; r += step) {                                                 \
+        for (int64_t r = 0; r < rows; r += step, x += step * sx[0], y += step * sy[0]) {           \
             const int64_t some = rows - r < step ? rows - r : step;                                \
-            if (n <= SOFTMAX_BLOCK)                                                                \
-                softmax_short_##id(some, n, x + r * sx[0], sx, y + r * sy[0], sy, logarithm);      \
+            if (n > SOFTMAX_BLOCK && adjacent)                                                     \
+                softmax_long_##id(n, x, 1, y, 1, logarithm);                                       \
+            else if (n > SOFTMAX_BLOCK)                                                            \
+                softmax_long_##id(n, x, sx[1], y, sy[1], logarithm);                               \
+            else if (adjacent)                                                                     \
+                softmax_short_##id(some, n, x, sx[0], 1, y, sy[0], 1, logarithm);                  \
             else                                                                                   \
-                softmax_long_##id(n, x + r * sx[0], sx[1], y + r * sy[0], sy[1], logarithm);       \
+                softmax_short_##id(some, n, x, sx[0], sx[1], y, sy[0], sy[1], logarithm);          \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    MNI_INLINE void softmax_back_##id(int64_t n, const type *y, int64_t a, const type *gy,         \
+                                      int64_t b, type *gx, int64_t c, bool logarithm)              \
+    {                                                                                              \
+        double sum;                                                                                \
+        if (logarithm) {                                                                           \
+            SUM_OF(n, GY_TERM)                                                                     \
+            const type whole = (type)sum;                                                          \
+            for (int64_t i = 0; i < n; i++) gx[i * c] = gy[i * b] - exp(y[i * a]) * whole;         \
+        } else {                                                                                   \
+            SUM_OF(n, GY_Y_TERM)                                                                   \
+            const type whole = (type)sum;                                                          \
+            for (int64_t i = 0; i < n; i++) gx[i * c] = y[i * a] * (gy[i * b] - whole);            \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
@@ -200,23 +238,21 @@ enum { SOFTMAX_BLOCK = 1024 };
                                       const int64_t sy[2], const void *gyv, const int64_t sgy[2],  \
                                       void *gxv, const int64_t sgx[2], bool logarithm)             \
     {                                                                                              \
-        for (int64_t r = 0; r < rows; r++) {                                                       \
-            const type *y = (const type *)yv + r * sy[0];                                          \
-            const type *gy = (const type *)gyv + r * sgy[0];                                       \
-            type *gx = (type *)gxv + r * sgx[0];                                                   \
-            const int64_t a = sy[1], b = sgy[1], c = sgx[1];                                       \
-            double sum;                                                                            \
-            if (logarithm) {                                                                       \
-                SUM_OF(n, gy[j * b])                                                               \
-                const type whole = (type)sum;                                                      \
-                for (int64_t i = 0; i < n; i++) gx[i * c] = gy[i * b] - exp(y[i * a]) * whole;     \
-            } else {                                                                               \
-                SUM_OF(n, gy[j * b] * y[j * a])                                                    \
-                const type whole = (type)sum;                                                      \
-                for (int64_t i = 0; i < n; i++) gx[i * c] = y[i * a] * (gy[i * b] - whole);        \
-            }                                                                                      \
-        }                                                                                          \
+        const type *y = yv, *gy = gyv;                                                             \
+        type *gx = gxv;                                                                            \
+        const bool adjacent = sy[1] == 1 && sgy[1] == 1 && sgx[1] == 1;                            \
+        for (int64_t r = 0; r < rows; r++, y += sy[0], gy += sgy[0], gx += sgx[0])                 \
+            if (adjacent)                                                                          \
+                softmax_back_##id(n, y, 1, gy, 1, gx, 1, logarithm);                               \
+            else                                                                                   \
+                softmax_back_##id(n, y, sy[1], gy, sgy[1], gx, sgx[1], logarithm);                 \
     }
+
+#define ROW_TERM(k) row[k]
+#define EXP_TERM(k) exp(x[(k)*sx] - max)
+#define Y_TERM(k) y[(k)*sy]
+#define GY_TERM(k) gy[(k)*b]
+#define GY_Y_TERM(k) gy[(k)*b] * y[(k)*a]
 
 SOFTMAX_FN(F32, float)
 SOFTMAX_FN(F64, double)
