@@ -62,8 +62,9 @@ static void slot_add(mn_tape *t, mni_pass *p, mn_node *n, int k, mn_tensor *grad
 
 static bool same_shape(const mn_tensor *x, const mni_output *o)
 {
-    return x->ndim == o->ndim &&
-           memcmp(x->shape, o->shape, (size_t)o->ndim * sizeof *o->shape) == 0;
+    bool same = x->ndim == o->ndim;
+    for (int d = 0; same && d < x->ndim; d++) same = x->shape[d] == o->shape[d];
+    return same;
 }
 
 /* Sums grad over the dimensions that broadcasting added or stretched. NULL with the tape's error
@@ -87,7 +88,7 @@ static void contribute(mn_tape *t, mni_pass *p, mn_node *n, int i, mn_tensor *gr
         mni_touch(grad, NULL);
         return;
     }
-    if (!mni_check_input(t, grad, i)) return;
+    if (!mni_input_fits(t, grad, i)) return;
     if (grad == MN_NONE) {
         mn_tape_fail(t, MN_ERR_ARGUMENT, "the gradient of input %d is MN_NONE", i);
         return;
@@ -204,16 +205,14 @@ static bool finite_gradient(mn_tape *t, const mn_tensor *g, const char *of, int 
 static void run_backward(mn_tape *t, mni_pass *p, mn_node *n)
 {
     enum { FEW = 16 };
-    mn_tensor *few_gx[FEW] = {0}, *few_gy[FEW], **gx = few_gx, **gy = few_gy;
-    if (n->n_in > FEW) {
-        gx = mni_arena_take(&t->arena, (size_t)n->n_in * sizeof *gx);
-        if (gx) memset(gx, 0, (size_t)n->n_in * sizeof *gx);
-    }
+    mn_tensor *few_gx[FEW], *few_gy[FEW], **gx = few_gx, **gy = few_gy;
+    if (n->n_in > FEW) gx = mni_arena_take(&t->arena, (size_t)n->n_in * sizeof *gx);
     if (n->n_out > FEW) gy = mni_arena_take(&t->arena, (size_t)n->n_out * sizeof *gy);
     if (!gx || !gy) {
         mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the backward pass");
         return;
     }
+    for (int i = 0; i < n->n_in; i++) gx[i] = NULL;
     for (int k = 0; k < n->n_out; k++) gy[k] = n->out[k].grad;
     if (n->released) {
         mn_tape_fail(t, MN_ERR_STATE,

@@ -294,13 +294,9 @@ void mni_header_unref(mn_tensor *x)
     t->dead_last = x;
 }
 
-mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape)
+static mn_tensor *tensor_of(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape,
+                            int64_t numel)
 {
-    if (!t || t->error) return NULL;
-    char text[256];
-    int64_t numel;
-    mn_error e = mni_check_shape(dtype, ndim, shape, &numel, text, sizeof text);
-    if (e) return mn_tape_fail(t, e, "%s", text);
     mni_storage *s = mni_pool_take(t, (size_t)numel * mn_dtype_size(dtype));
     mn_tensor *x = s ? mni_header_take(t) : NULL;
     if (!x) {
@@ -311,6 +307,21 @@ mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *
     x->data = s->data;
     mni_set_shape(x, dtype, ndim, shape, NULL);
     return x;
+}
+
+mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape)
+{
+    if (!t || t->error) return NULL;
+    char text[256];
+    int64_t numel;
+    mn_error e = mni_check_shape(dtype, ndim, shape, &numel, text, sizeof text);
+    if (e) return mn_tape_fail(t, e, "%s", text);
+    return tensor_of(t, dtype, ndim, shape, numel);
+}
+
+mn_tensor *mni_tape_like(mn_tape *t, mn_dtype dtype, const mn_tensor *x)
+{
+    return t->error ? NULL : tensor_of(t, dtype, x->ndim, x->shape, x->numel);
 }
 
 mn_tensor *mni_alias(mn_tape *t, mn_tensor *x)

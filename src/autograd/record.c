@@ -49,8 +49,7 @@ mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *o
     int64_t *shape = (int64_t *)(void *)((char *)n->out + outputs);
     for (int k = 0; k < n_out; k++) {
         n->out[k] = (mni_output){.dtype = out[k]->dtype, .ndim = out[k]->ndim, .shape = shape};
-        memcpy(shape, out[k]->shape, (size_t)out[k]->ndim * sizeof *shape);
-        shape += out[k]->ndim;
+        for (int d = 0; d < out[k]->ndim; d++) *shape++ = out[k]->shape[d];
     }
     n->label = frame_label(t);
     n->checkpoint = t->checkpoint;
@@ -193,7 +192,7 @@ bool mn_op_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
         return false;
     }
     for (int i = 0; i < n_in; i++)
-        if (!mni_check_input(t, in[i], i)) return false;
+        if (!mni_input_fits(t, in[i], i)) return false;
     if (t->detect_anomaly) mni_anomaly_begin(t, in, n_in);
     return true;
 }
@@ -217,7 +216,10 @@ mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_i
     if (n_in > 8) edges = mni_arena_take(&t->arena, (size_t)n_in * sizeof *edges);
     if (!edges) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the graph");
     for (int i = 0; i < n_in; i++)
-        if (!mni_producer(t, in[i], &edges[i])) return NULL;
+        if (in[i] != MN_NONE && in[i]->node) /* most often */
+            edges[i] = (mni_edge){.node = in[i]->node, .output = in[i]->output};
+        else if (!mni_producer(t, in[i], &edges[i]))
+            return NULL;
     mn_node *n = mni_node_new(t, op, n_in, out, n_out);
     if (!n) return NULL;
     memcpy(n->in, edges, (size_t)n_in * sizeof *edges);

@@ -35,6 +35,7 @@ mni_team *mni_tape_team(const mn_tape *t);
 /* A fresh contiguous temporary, uninitialised; NULL with the tape's error set (also on a bad
  * shape). */
 mn_tensor *mni_tape_tensor(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape);
+mn_tensor *mni_tape_like(mn_tape *t, mn_dtype dtype, const mn_tensor *x); /* of x's shape */
 
 /* Takes words out of the generator, and tells where they begin: the same place again when a
  * checkpoint runs again. The tape gets an error when memory is short. */
@@ -220,6 +221,20 @@ mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *o
 bool mni_producer(mn_tape *t, mn_tensor *x,
                   mni_edge *edge); /* {NULL, 0} when x wants no gradient */
 bool mni_check_input(mn_tape *t, const mn_tensor *x, int i);
+
+/* The same; its usual answers take no call. */
+static inline bool mni_input_fits(mn_tape *t, const mn_tensor *x, int i)
+{
+    if (x && x != MN_NONE && x->storage && (x->tape == t || (x->owned && !x->node))) {
+        const mni_storage *s = x->storage;
+        const bool recorded = x->node && x->epoch == t->epoch && x->version == s->version;
+        const bool plain =
+            !x->node && s->recorded_epoch != t->epoch && (s->version > 0 || !x->parameter);
+        if (recorded || plain) return true;
+    }
+    return mni_check_input(t, x, i);
+}
+
 void mni_node_release(mn_node *n);
 
 /* leaf.c */

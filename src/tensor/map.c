@@ -144,9 +144,19 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
         mni_team_range(team, l->n, MNI_GRAIN, map_range, job);
 }
 
+/* Whether x and y are one run, as they are: graphs of single numbers live on this. */
+static inline bool alike(const mn_tensor *x, const mn_tensor *y)
+{
+    return x->numel == y->numel && x->contiguous && y->contiguous && y->numel <= MNI_SERIAL;
+}
+
 void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tensor *y,
               const double *p)
 {
+    if (alike(x, y)) {
+        k[x->dtype](y->numel, x->data, 1, y->data, 1, p);
+        return;
+    }
     map_job job; /* it is large, and all that is read of it gets set */
     job.gather = true;
     job.kernel.unary = k[x->dtype];
@@ -157,6 +167,10 @@ void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tens
 void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
               mn_tensor *y, const double *p)
 {
+    if (alike(a, y) && alike(b, y)) {
+        k[a->dtype](y->numel, a->data, 1, b->data, 1, y->data, 1, p);
+        return;
+    }
     map_job job;
     job.gather = y->dtype == MN_BOOL; /* arithmetic is cheap, and has loops for constants */
     job.kernel.binary = k[a->dtype];
@@ -176,9 +190,14 @@ void mni_map3(mni_team *team, const mni_ternary_fn *k, const mn_tensor *a, const
 
 void mni_copy(mni_team *team, const mn_tensor *x, mn_tensor *y)
 {
+    const mni_unary_fn copy = mni_kernels()->copy[y->dtype][x->dtype];
+    if (alike(x, y)) {
+        copy(y->numel, x->data, 1, y->data, 1, NULL);
+        return;
+    }
     map_job job;
     job.gather = false; /* it is what gathers */
-    job.kernel.unary = mni_kernels()->copy[y->dtype][x->dtype];
+    job.kernel.unary = copy;
     job.p = NULL;
     map(team, &job, y, x, NULL, NULL);
 }

@@ -160,8 +160,7 @@ mn_tensor *mni_broadcast_output(mn_tape *t, mn_dtype dtype, const mn_tensor *a, 
 mn_tensor *mni_broadcast_output3(mn_tape *t, mn_dtype dtype, const mn_tensor *a, const mn_tensor *b,
                                  const mn_tensor *c)
 {
-    if (mni_same_shape(a, b) && mni_same_shape(a, c))
-        return mni_tape_tensor(t, dtype, a->ndim, a->shape);
+    if (mni_same_shape(a, b) && mni_same_shape(a, c)) return mni_tape_like(t, dtype, a);
     mn_tensor y = mni_look(a, a->ndim, a->shape, NULL);
     if (!stretch(t, &y, b) || !stretch(t, &y, c)) return NULL;
     return mni_tape_tensor(t, dtype, y.ndim, y.shape);
@@ -180,7 +179,7 @@ bool mni_require_stretch(mn_tape *t, const mn_tensor *x, const mn_tensor *b)
 mn_tensor *mni_result(mn_tape *t, const mn_op *op, mn_tensor *x)
 {
     if (op->flags & MNI_IN_PLACE) return mn_op_overwrite(t, x);
-    return mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, x->shape);
+    return mni_tape_like(t, (mn_dtype)x->dtype, x);
 }
 
 mn_tensor *mni_apart(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b)
