@@ -144,6 +144,15 @@ mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
     return x->leaf->grad;
 }
 
+mn_tensor *mni_grad_over(mn_node *n, int i, int k, bool *accumulate)
+{
+    mn_tensor *gy = n->out[k].grad;
+    const bool free = !n->captured && !n->tape->pass->search && !n->tape->error && exclusive(gy);
+    if (!free || !mn_needs(n, i) || direct_leaf(n, i)) return mn_grad_into(n, i, accumulate);
+    *accumulate = false;
+    return gy;
+}
+
 mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_tensor *row)
 {
     bool accumulate;

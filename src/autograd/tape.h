@@ -248,6 +248,10 @@ bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
 bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row);
 void mni_leaf_write(mni_leaf *leaf); /* what is still pending of the gradient */
 
+/* In a backward_fast function: mn_grad_into for input i, but over gy[k], of the same shape, where nobody else
+ * sees that: what is read once lies in the cache where it is written. */
+mn_tensor *mni_grad_over(mn_node *n, int i, int k, bool *accumulate);
+
 /* In a backward_fast function: gx[i] for the gradient of input i, a matrix, that is column row. */
 mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_tensor *row);
 

@@ -32,6 +32,16 @@ static void gate_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
 }
 static const mn_op gate_op = {.name = "gate", .backward = gate_backward};
 
+void mni_activate_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
+{
+    bool accumulate;
+    const mni_activation *a = mn_saved_data(n);
+    mn_tensor *by = mn_saved(n, 0), *to = by ? mni_grad_over(n, 0, 0, &accumulate) : NULL;
+    if (to && accumulate) to = mni_tape_like(t, (mn_dtype)to->dtype, to);
+    if (to) mni_map2(mni_tape_team(t), a->gradient, gy[0], by, to, a->p);
+    gx[0] = to;
+}
+
 static mn_tensor *gate(mn_tape *t, mn_tensor *g, mn_tensor *by, const mni_activation *a)
 {
     if (!mni_begin(t, &gate_op, (mn_tensor *[]){g, by}, 2)) return NULL;
@@ -56,7 +66,8 @@ static mn_tensor *threshold_with(mn_tape *t, const mn_op *op, mn_tensor *x, doub
                                          .from_y = value <= threshold});
 }
 
-static const mn_op relu_ops[] = MNI_OPS("relu", .backward = gate_backward);
+static const mn_op relu_ops[] =
+    MNI_OPS("relu", .backward = gate_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_relu(mn_tape *t, mn_tensor *x)
 {
@@ -68,7 +79,8 @@ mn_tensor *mn_relu_(mn_tape *t, mn_tensor *x)
     return threshold_with(t, &relu_ops[1], x, 0, 0);
 }
 
-static const mn_op threshold_ops[] = MNI_OPS("threshold", .backward = gate_backward);
+static const mn_op threshold_ops[] =
+    MNI_OPS("threshold", .backward = gate_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_threshold(mn_tape *t, mn_tensor *x, double threshold, double value)
 {
@@ -80,7 +92,8 @@ mn_tensor *mn_threshold_(mn_tape *t, mn_tensor *x, double threshold, double valu
     return threshold_with(t, &threshold_ops[1], x, threshold, value);
 }
 
-static const mn_op leaky_relu_ops[] = MNI_OPS("leaky_relu", .backward = gate_backward);
+static const mn_op leaky_relu_ops[] =
+    MNI_OPS("leaky_relu", .backward = gate_backward, .backward_fast = mni_activate_backward_fast);
 
 static mn_tensor *leaky_relu(mn_tape *t, const mn_op *op, mn_tensor *x, double slope)
 {
@@ -113,7 +126,8 @@ static mn_tensor *between(mn_tape *t, const mn_op *op, mn_tensor *x, double low,
                                          .from_y = true});
 }
 
-static const mn_op hardtanh_ops[] = MNI_OPS("hardtanh", .backward = gate_backward);
+static const mn_op hardtanh_ops[] =
+    MNI_OPS("hardtanh", .backward = gate_backward, .backward_fast = mni_activate_backward_fast);
 
 static mn_tensor *hardtanh(mn_tape *t, const mn_op *op, mn_tensor *x, double low, double high)
 {
@@ -132,7 +146,8 @@ mn_tensor *mn_hardtanh_(mn_tape *t, mn_tensor *x, double min_val, double max_val
     return hardtanh(t, &hardtanh_ops[1], x, min_val, max_val);
 }
 
-static const mn_op relu6_ops[] = MNI_OPS("relu6", .backward = gate_backward);
+static const mn_op relu6_ops[] =
+    MNI_OPS("relu6", .backward = gate_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_relu6(mn_tape *t, mn_tensor *x)
 {
@@ -144,7 +159,8 @@ mn_tensor *mn_relu6_(mn_tape *t, mn_tensor *x)
     return between(t, &relu6_ops[1], x, 0, 6);
 }
 
-static const mn_op hardsigmoid_ops[] = MNI_OPS("hardsigmoid", .backward = gate_backward);
+static const mn_op hardsigmoid_ops[] =
+    MNI_OPS("hardsigmoid", .backward = gate_backward, .backward_fast = mni_activate_backward_fast);
 
 static mn_tensor *hardsigmoid(mn_tape *t, const mn_op *op, mn_tensor *x)
 {
@@ -178,14 +194,16 @@ static mn_tensor *shrink(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel
                                          .p = {lambda}});
 }
 
-static const mn_op hardshrink_op = {.name = "hardshrink", .backward = gate_backward};
+static const mn_op hardshrink_op = {
+    .name = "hardshrink", .backward = gate_backward, .backward_fast = mni_activate_backward_fast};
 
 mn_tensor *mn_hardshrink(mn_tape *t, mn_tensor *x, double lambda)
 {
     return shrink(t, &hardshrink_op, mni_kernels()->hardshrink, x, lambda);
 }
 
-static const mn_op softshrink_op = {.name = "softshrink", .backward = gate_backward};
+static const mn_op softshrink_op = {
+    .name = "softshrink", .backward = gate_backward, .backward_fast = mni_activate_backward_fast};
 
 mn_tensor *mn_softshrink(mn_tape *t, mn_tensor *x, double lambda)
 {

@@ -5,14 +5,6 @@
 #include "autograd/ops/ops.h"
 #include <math.h>
 
-static void curve_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
-{
-    const mni_activation *a = mn_saved_data(n);
-    mn_tensor *by = mn_saved(n, 0);
-    gx[0] = mn_empty_like(t, gy[0]);
-    if (by && gx[0]) mni_map2(mni_tape_team(t), a->gradient, gy[0], by, gx[0], a->p);
-}
-
 /* An activation without numbers. */
 static mn_tensor *curve(mn_tape *t, const mn_op *op, mn_tensor *x, const mni_unary_fn *value,
                         const mni_binary_fn *gradient)
@@ -51,7 +43,7 @@ static mn_tensor *elu(mn_tape *t, const mn_op *op, mn_tensor *x, const char *sig
 }
 
 static const mn_op elu_ops[] =
-    MNI_OPS("elu", .backward = elu_backward, .backward_fast = curve_backward_fast);
+    MNI_OPS("elu", .backward = elu_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_elu(mn_tape *t, mn_tensor *x, double alpha)
 {
@@ -64,7 +56,7 @@ mn_tensor *mn_elu_(mn_tape *t, mn_tensor *x, double alpha)
 }
 
 static const mn_op selu_ops[] =
-    MNI_OPS("selu", .backward = elu_backward, .backward_fast = curve_backward_fast);
+    MNI_OPS("selu", .backward = elu_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_selu(mn_tape *t, mn_tensor *x)
 {
@@ -77,7 +69,7 @@ mn_tensor *mn_selu_(mn_tape *t, mn_tensor *x)
 }
 
 static const mn_op celu_ops[] =
-    MNI_OPS("celu", .backward = elu_backward, .backward_fast = curve_backward_fast);
+    MNI_OPS("celu", .backward = elu_backward, .backward_fast = mni_activate_backward_fast);
 
 static mn_tensor *celu(mn_tape *t, const mn_op *op, mn_tensor *x, double alpha)
 {
@@ -107,8 +99,8 @@ static void hardswish_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_
     slope = mn_masked_fill(t, slope, mn_le_scalar(t, x, -3), 0);
     gx[0] = mn_mul(t, gy[0], mn_masked_fill(t, slope, mn_ge_scalar(t, x, 3), 1));
 }
-static const mn_op hardswish_ops[] =
-    MNI_OPS("hardswish", .backward = hardswish_backward, .backward_fast = curve_backward_fast);
+static const mn_op hardswish_ops[] = MNI_OPS("hardswish", .backward = hardswish_backward,
+                                             .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_hardswish(mn_tape *t, mn_tensor *x)
 {
@@ -130,7 +122,7 @@ static void silu_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
     gx[0] = mn_mul(t, gy[0], mn_mul(t, s, mn_add_scalar(t, more, 1)));
 }
 static const mn_op silu_ops[] =
-    MNI_OPS("silu", .backward = silu_backward, .backward_fast = curve_backward_fast);
+    MNI_OPS("silu", .backward = silu_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_silu(mn_tape *t, mn_tensor *x)
 {
@@ -152,7 +144,7 @@ static void mish_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
     gx[0] = mn_mul(t, gy[0], mn_add(t, w, mn_mul(t, x, steep)));
 }
 static const mn_op mish_ops[] =
-    MNI_OPS("mish", .backward = mish_backward, .backward_fast = curve_backward_fast);
+    MNI_OPS("mish", .backward = mish_backward, .backward_fast = mni_activate_backward_fast);
 
 mn_tensor *mn_mish(mn_tape *t, mn_tensor *x)
 {
@@ -177,7 +169,7 @@ static void gelu_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tenso
     gx[0] = mn_mul(t, gy[0], mn_add(t, below, steep));
 }
 static const mn_op gelu_op = {
-    .name = "gelu", .backward = gelu_backward, .backward_fast = curve_backward_fast};
+    .name = "gelu", .backward = gelu_backward, .backward_fast = mni_activate_backward_fast};
 
 mn_tensor *mn_gelu(mn_tape *t, mn_tensor *x)
 {
@@ -195,8 +187,9 @@ static void gelu_tanh_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_
     mn_tensor *steep = mn_mul(t, mn_mul(t, s, mn_rsub_scalar(t, s, 1)), du);
     gx[0] = mn_mul(t, gy[0], mn_add(t, s, mn_mul(t, x, steep)));
 }
-static const mn_op gelu_tanh_op = {
-    .name = "gelu_tanh", .backward = gelu_tanh_backward, .backward_fast = curve_backward_fast};
+static const mn_op gelu_tanh_op = {.name = "gelu_tanh",
+                                   .backward = gelu_tanh_backward,
+                                   .backward_fast = mni_activate_backward_fast};
 
 mn_tensor *mn_gelu_tanh(mn_tape *t, mn_tensor *x)
 {

@@ -128,7 +128,8 @@ static void norm_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_
     job.gy = g->data;
     job.sums = (double *)(void *)sums->data;
     bool accumulate = false;
-    if (mn_needs(n, X)) gx[X] = mn_grad_into(n, X, &accumulate);
+    if (mn_needs(n, X))
+        gx[X] = g == gy[Y] ? mni_grad_over(n, X, Y, &accumulate) : mn_grad_into(n, X, &accumulate);
     mn_tensor *to = gx[X] && accumulate ? mn_empty_like(t, gx[X]) : gx[X];
     if (!(to && p->over_batch) && (mn_needs(n, WEIGHT) || mn_needs(n, BIAS)))
         mni_normalize_sums(mni_tape_team(t), dtype, &job);

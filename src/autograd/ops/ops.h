@@ -121,6 +121,9 @@ typedef struct mni_activation {
 
 mn_tensor *mni_activate(mn_tape *t, const mn_op *op, mn_tensor *x, mni_activation a);
 
+/* An activation's backward_fast. */
+void mni_activate_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx);
+
 /* An op and the same in place, an array of two. */
 #define MNI_OPS(title, ...)                                                                        \
     {                                                                                              \

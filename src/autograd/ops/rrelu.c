@@ -78,12 +78,12 @@ static void rrelu_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tens
     gx[0] = mn_mul(t, gy[0], slopes_of(t, n, mn_tensor_dtype(gy[0])));
 }
 
-/* The same, straight into a leaf's gradient where that is the input's. */
+/* The same, straight into a leaf's gradient where that is the input's, or over gy. */
 static void rrelu_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
 {
     bool accumulate;
     mn_tensor *slopes = slopes_of(t, n, mn_tensor_dtype(gy[0]));
-    gx[0] = slopes ? mn_grad_into(n, 0, &accumulate) : NULL;
+    gx[0] = slopes ? mni_grad_over(n, 0, 0, &accumulate) : NULL;
     if (!gx[0]) return;
     if (accumulate)
         gx[0] = mn_mul(t, gy[0], slopes);
