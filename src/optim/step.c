@@ -9,7 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { GRAIN = 128 * MNI_BLOCK }; /* elements worth a thread */
+/* Elements of a piece, and from how many on a parameter is worth more than one thread; in rows of factors, of
+ * which less is read. */
+enum { PIECE = 32 * MNI_BLOCK, LEAST = 64 * MNI_BLOCK, LEAST_OF_ROWS = 128 * MNI_BLOCK };
 
 static bool has_grad(const mn_tensor *p)
 {
@@ -140,9 +142,12 @@ static void run_range(void *arg, int64_t begin, int64_t end)
     }
 }
 
+/* In an even number of equal pieces: of two threads each takes the half that it has in its cache, having
+ * computed the gradients of those rows. */
 void mni_optim_run(mni_team *team, const mni_update *u, mni_optim_loop loop)
 {
-    mni_team_range(team, u->n, GRAIN, run_range, &(job){u, loop});
+    const int64_t pieces = u->n < LEAST ? 1 : 2 * (u->n / (2 * PIECE) + 1);
+    mni_team_range(team, u->n, (u->n + pieces - 1) / pieces, run_range, &(job){u, loop});
 }
 
 static double number(const void *data, int64_t i, mn_dtype dtype)
@@ -173,7 +178,7 @@ static void run_rows(void *arg, int64_t begin, int64_t end)
 static void step_rows(mni_team *team, const mni_update *u)
 {
     const int64_t rows = u->parameter->shape[0], columns = u->parameter->shape[1];
-    mni_team_range(team, rows, GRAIN / (columns + 1) + 1, run_rows,
+    mni_team_range(team, rows, LEAST_OF_ROWS / (columns + 1) + 1, run_rows,
                    &(job){u, mni_loop(MNI_LOOP_outer, u->dtype)});
 }
 
