@@ -52,7 +52,9 @@ static void report_setting(const contender *all, const options *o, char **argv)
         "and\nbackward. Each figure is the median (min..max) of %d rounds, in which the contenders "
         "take turns of\nabout %.0f ms; a ratio is minnow's time over the other's, below 1 is "
         "faster. The limit is the time of\nthe products' multiply-adds (2 operations each) at the "
-        "peak of the cores. JAX has one core.\n",
+        "peak of the cores, of\nconvolutions those of their sums as written: minnow needs fewer "
+        "for them. JAX has "
+        "one core.\n",
         o->table.rounds, o->table.turn_ns / 1e6);
     if (!all[LOOP].absent || !all[TORCH].absent || !all[JAX].absent)
         say("Where nothing is drawn, all have the same loss after %d steps from the same "

@@ -576,16 +576,18 @@ def bilinear(c):
 
 
 def attention(c):
-    """Query (not empty: torch then gives its shape, whatever the key's), key, value, and a mask or what is added."""
+    """Query, key, value (none empty: torch then gives the query's batch, whatever the others'), and a mask or
+    what is added."""
     q = c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 2 and y.numel())
     batch = c.of(q).shape[:-2]
 
     def matrices(dim, size):
-        return c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 2 and y.shape[dim] == size
+        return c.any(lambda y: y.dtype == c.p.dtype and y.dim() >= 2 and y.shape[dim] == size and y.numel()
                      and c.broadcasts(batch, y.shape[:-2]))
     k = matrices(-1, c.size(q, -1))
+    batch = torch.broadcast_shapes(batch, c.of(k).shape[:-2])
     v = matrices(-2, c.size(k, -2))
-    shape = (*torch.broadcast_shapes(batch, c.of(k).shape[:-2]), c.size(q, -2), c.size(k, -2))
+    shape = (*batch, c.size(q, -2), c.size(k, -2))
     mask = c.any(lambda y: y.dtype in (torch.bool, c.p.dtype) and c.broadcasts(shape, y.shape) and 2 <= y.dim() <= len(shape)
                  and all(n in (1, m) for m, n in zip(reversed(shape), reversed(y.shape))))
     return [q, k, v, mask], ()

@@ -129,7 +129,7 @@ mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
 {
     mn_tape *t = n->tape;
     *accumulate = false;
-    if (t->error || !mn_needs(n, i)) return NULL;
+    if (t->error || !mni_needs(n, i)) return NULL;
     mn_tensor *x = direct_leaf(n, i);
     mn_node *from = n->in[i].node;
     if (!x) {
@@ -148,7 +148,7 @@ mn_tensor *mni_grad_over(mn_node *n, int i, int k, bool *accumulate)
 {
     mn_tensor *gy = n->out[k].grad;
     const bool free = !n->captured && !n->tape->pass->search && !n->tape->error && exclusive(gy);
-    if (!free || !mn_needs(n, i) || direct_leaf(n, i)) return mn_grad_into(n, i, accumulate);
+    if (!free || !mni_needs(n, i) || direct_leaf(n, i)) return mn_grad_into(n, i, accumulate);
     *accumulate = false;
     return gy;
 }
@@ -237,7 +237,7 @@ static void run_backward(mn_tape *t, mni_pass *p, mn_node *n)
     (fast ? n->op->backward_fast : n->op->backward)(t, n, gy, gx);
     t->op = n->op;
     for (int i = 0; i < n->n_in && !t->error; i++) {
-        if (!gx[i] || !mn_needs(n, i)) continue;
+        if (!gx[i] || !mni_needs(n, i)) continue;
         if (p->search && !finite_gradient(t, gx[i], "input", i, "but that of its result is finite"))
             return;
         contribute(t, p, n, i, gx[i]);

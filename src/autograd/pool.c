@@ -10,9 +10,8 @@
 
 enum { CHUNK = 64 * 1024 - 256 };
 
-void *mni_arena_take(mni_arena *a, size_t size)
+void *mni_arena_grow(mni_arena *a, size_t size)
 {
-    size = (size + 15) / 16 * 16;
     while (!a->at || a->used + size > a->at->size) {
         mni_chunk *next = a->at ? a->at->next : a->first;
         if (!next || next->size < size) {
@@ -28,9 +27,7 @@ void *mni_arena_take(mni_arena *a, size_t size)
         a->at = next;
         a->used = 0;
     }
-    void *p = (char *)(a->at + 1) + a->used;
-    a->used += size;
-    return p;
+    return mni_arena_take(a, size);
 }
 
 void mni_arena_reset(mni_arena *a)
@@ -263,25 +260,8 @@ mn_tensor *mni_header_take(mn_tape *t)
     return x;
 }
 
-void mni_header_ref(mn_tensor *x)
+void mni_header_free(mn_tensor *x)
 {
-    if (x->owned) {
-        mn_retain(x);
-    } else {
-        atomic_store_explicit(&x->refs, atomic_load_explicit(&x->refs, memory_order_relaxed) + 1,
-                              memory_order_relaxed);
-    }
-}
-
-void mni_header_unref(mn_tensor *x)
-{
-    if (x->owned) {
-        mn_release(x);
-        return;
-    }
-    int refs = atomic_load_explicit(&x->refs, memory_order_relaxed) - 1;
-    atomic_store_explicit(&x->refs, refs, memory_order_relaxed);
-    if (refs > 0) return;
     mn_tape *t = x->tape;
     mni_storage_release(x->storage);
     x->storage = NULL;

@@ -222,7 +222,7 @@ mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_i
             return NULL;
     mn_node *n = mni_node_new(t, op, n_in, out, n_out);
     if (!n) return NULL;
-    memcpy(n->in, edges, (size_t)n_in * sizeof *edges);
+    for (int i = 0; i < n_in; i++) n->in[i] = edges[i];
     for (int k = 0; k < n_out; k++) {
         if (!mni_is_float((mn_dtype)out[k]->dtype)) continue; /* indices carry no gradient */
         out[k]->requires_grad = true;
@@ -338,10 +338,7 @@ const void *mn_saved_data(const mn_node *n)
 
 bool mn_needs(const mn_node *n, int i)
 {
-    const mn_node *from = n && i >= 0 && i < n->n_in ? n->in[i].node : NULL;
-    if (!from) return false;
-    const mni_pass *p = n->tape->pass;
-    return !p || p->to_leaves || from->stamp == p->id;
+    return n && i >= 0 && i < n->n_in && mni_needs(n, i);
 }
 
 const int64_t *mn_input_shape(const mn_node *n, int i, int *ndim)

@@ -111,7 +111,16 @@ typedef struct mni_arena {
 } mni_arena;
 
 /* size bytes, 16-byte aligned, until the reset; NULL with the last error set. */
-void *mni_arena_take(mni_arena *a, size_t size);
+void *mni_arena_grow(mni_arena *a, size_t size); /* where the chunk at work has no room */
+static inline void *mni_arena_take(mni_arena *a, size_t size)
+{
+    size = (size + 15) / 16 * 16;
+    if (!a->at || a->used + size > a->at->size) return mni_arena_grow(a, size);
+    void *p = (char *)(a->at + 1) + a->used;
+    a->used += size;
+    return p;
+}
+
 void mni_arena_reset(mni_arena *a);
 void mni_arena_free(mni_arena *a);
 
@@ -212,9 +221,30 @@ void mni_pool_trim(mn_tape *t); /* gives cached buffers back to the allocator */
 void mni_pool_free(mn_tape *t);
 mn_tensor *mni_header_at(mn_tape *t, int64_t i); /* the i-th that this step took from slabs */
 mn_tensor *mni_header_take(mn_tape *t);          /* refs 1, in the live list; NULL with error */
-void mni_header_ref(mn_tensor *x);               /* temporaries and tensors of yours alike */
-void mni_header_unref(mn_tensor *x);
-mn_tensor *mni_alias(mn_tape *t, mn_tensor *x); /* a new temporary: same values, same graph */
+void mni_header_free(mn_tensor *x);              /* of a temporary without references */
+mn_tensor *mni_alias(mn_tape *t, mn_tensor *x);  /* a new temporary: same values, same graph */
+
+/* References of temporaries, which one thread has, and of tensors of yours alike. */
+static inline void mni_header_ref(mn_tensor *x)
+{
+    if (x->owned) {
+        mn_retain(x);
+        return;
+    }
+    const int refs = atomic_load_explicit(&x->refs, memory_order_relaxed);
+    atomic_store_explicit(&x->refs, refs + 1, memory_order_relaxed);
+}
+
+static inline void mni_header_unref(mn_tensor *x)
+{
+    if (x->owned) {
+        mn_release(x);
+        return;
+    }
+    const int refs = atomic_load_explicit(&x->refs, memory_order_relaxed) - 1;
+    atomic_store_explicit(&x->refs, refs, memory_order_relaxed);
+    if (refs == 0) mni_header_free(x);
+}
 
 /* record.c */
 mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *out, int n_out);
@@ -236,6 +266,14 @@ static inline bool mni_input_fits(mn_tape *t, const mn_tensor *x, int i)
 }
 
 void mni_node_release(mn_node *n);
+
+/* mn_needs of a node and an input that exist. */
+static inline bool mni_needs(const mn_node *n, int i)
+{
+    const mni_pass *p = n->tape->pass;
+    const mn_node *from = n->in[i].node;
+    return from && (!p || p->to_leaves || from->stamp == p->id);
+}
 
 /* leaf.c */
 mni_leaf *mni_leaf_of(mn_tensor *x); /* x->leaf, made when missing; NULL with the last error */

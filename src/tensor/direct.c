@@ -8,7 +8,7 @@
 
 /* Elements of w for an output from which products of slabs are ahead; elements of a part of x, so that it
  * stays in the L2 cache; how many sums of w's gradient are put together in the end. */
-enum { MOST_TAPS = 100, PART = 1 << 16, SUMS = 16 };
+enum { MOST_TAPS = 100, PART = 1 << 16, SUMS = 8 };
 
 typedef struct direct_job {
     mni_conv_sizes s; /* for X, those of the convolution with kernels turned round */

@@ -181,6 +181,10 @@ void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const 
 void mni_map3(mni_team *team, const mni_ternary_fn *k, const mn_tensor *a, const mn_tensor *b,
               const mn_tensor *c, mn_tensor *y, const double *p)
 {
+    if (alike(a, y) && alike(b, y) && alike(c, y)) {
+        k[a->dtype](y->numel, a->data, 1, b->data, 1, c->data, 1, y->data, 1, p);
+        return;
+    }
     map_job job;
     job.gather = true;
     job.kernel.ternary = k[a->dtype];

@@ -70,9 +70,49 @@ static void mul_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor
     if (mn_needs(n, 0)) gx[0] = mn_mul(t, gy[0], mn_saved(n, 1));
     if (mn_needs(n, 1)) gx[1] = mn_mul(t, gy[0], mn_saved(n, 0));
 }
-static const mn_op mul_op = {.name = "mul", .backward = mul_backward, .flags = MN_OP_BROADCASTS};
-static const mn_op mul_in_place_op = {
-    .name = "mul_", .backward = mul_backward, .flags = MN_OP_BROADCASTS | MNI_IN_PLACE};
+
+/* gx[i] = gy factor, all of one shape; over gy when nothing else needs it any more. */
+static void multiply_into(mn_tape *t, mn_node *n, int i, mn_tensor *gy, mn_tensor *factor,
+                          bool over, mn_tensor **gx)
+{
+    bool accumulate;
+    mn_tensor *to = over ? mni_grad_over(n, i, 0, &accumulate) : mn_grad_into(n, i, &accumulate);
+    gx[i] = to;
+    if (to && accumulate)
+        mni_map3(mni_tape_team(t), mni_kernels()->addcmul, to, gy, factor, to, (double[]){1});
+    else if (to)
+        mni_map2(mni_tape_team(t), mni_kernels()->mul, gy, factor, to, NULL);
+}
+
+/* Without ops, where nothing was broadcast. */
+static void mul_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
+{
+    const bool needs[2] = {mni_needs(n, 0), mni_needs(n, 1)};
+    mn_tensor *factor[2];
+    bool same = true;
+    for (int i = 0; i < 2 && same; i++) {
+        if (!needs[i]) continue;
+        int ndim;
+        const int64_t *shape = mn_input_shape(n, i, &ndim);
+        factor[i] = mn_saved(n, 1 - i);
+        same = factor[i] && mni_same_shape(factor[i], gy[0]) && ndim == gy[0]->ndim;
+        for (int d = 0; d < ndim && same; d++) same = shape[d] == gy[0]->shape[d];
+    }
+    if (!same) {
+        mul_backward(t, n, gy, gx);
+        return;
+    }
+    if (needs[0]) multiply_into(t, n, 0, gy[0], factor[0], !needs[1], gx);
+    if (needs[1]) multiply_into(t, n, 1, gy[0], factor[1], true, gx);
+}
+static const mn_op mul_op = {.name = "mul",
+                             .backward = mul_backward,
+                             .backward_fast = mul_backward_fast,
+                             .flags = MN_OP_BROADCASTS};
+static const mn_op mul_in_place_op = {.name = "mul_",
+                                      .backward = mul_backward,
+                                      .backward_fast = mul_backward_fast,
+                                      .flags = MN_OP_BROADCASTS | MNI_IN_PLACE};
 
 static mn_tensor *mul(mn_tape *t, const mn_op *op, mn_tensor *a, mn_tensor *b)
 {
