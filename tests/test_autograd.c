@@ -483,6 +483,68 @@ START_TEST(hooks_run_in_order_and_what_is_retained_is_what_they_return)
 }
 END_TEST
 
+static mn_tensor *keep_it(mn_tape *tape, mn_tensor *grad, void *user)
+{
+    (void)tape;
+    *(mn_tensor **)user = mn_retain(grad);
+    return grad;
+}
+
+/* A gradient is written over the one that it comes from only where nobody else sees that: here each is seen by
+ * somebody. */
+START_TEST(gradients_that_others_see_are_not_written_over)
+{
+    begin();
+    const int64_t n = 3;
+    mn_tensor *x = mn_tensor_from(MN_F64, 1, &n, (double[]){1, -2, 3}), *g[2], *kept;
+    mn_tensor *cotangent = mn_tensor_full(MN_F64, 1, &n, 5);
+    mn_tensor_set_requires_grad(x, true);
+    mn_tensor *h = mn_mul_scalar(t, x, 2), *y = mn_relu(t, h), *z = mn_mul(t, y, y);
+    const mn_grad_opts again = {.retain_graph = true};
+    mn_register_hook(t, y, keep_it, &kept);
+    mn_retain_grad(t, y);
+    ck_assert_int_eq((int)mn_backward(t, mn_sum(t, z)), MN_OK); /* dz/dy = 2 y */
+    for (int64_t i = 0; i < n; i++) {
+        const double v = i == 1 ? 0 : 4. * (double)(i + 1);
+        ck_assert_double_eq(mn_tensor_get(kept, &i), v);
+        ck_assert_double_eq(mn_tensor_get(mn_tensor_grad(y), &i), v);
+        ck_assert_double_eq(mn_tensor_get(mn_tensor_grad(x), &i), 2 * v);
+    }
+    mn_release(kept);
+    mn_tape_reset(t);
+
+    /* results of mn_grad, on the way and before it; twice */
+    h = mn_mul_scalar(t, x, 2);
+    y = mn_relu(t, h);
+    z = mn_sum(t, mn_mul(t, y, y));
+    for (int pass = 0; pass < 2; pass++) {
+        ck_assert_int_eq((int)mn_grad(t, &z, 1, (mn_tensor *[]){h, y}, 2, g, &again), MN_OK);
+        for (int64_t i = 0; i < n; i++) {
+            const double v = i == 1 ? 0 : 4. * (double)(i + 1);
+            ck_assert_double_eq(mn_tensor_get(g[1], &i), v);
+            ck_assert_double_eq(mn_tensor_get(g[0], &i), v);
+        }
+    }
+    mn_tape_reset(t);
+
+    /* a cotangent of yours; a gradient that goes two ways */
+    y = mn_relu(t, mn_mul_scalar(t, x, 2));
+    z = mn_add(t, mn_relu(t, y), mn_sigmoid(t, y));
+    mn_tensor_zero_grad(x);
+    ck_assert_int_eq((int)mn_backward_from(t, &z, 1, &(mn_backward_opts){.cotangents = &cotangent}),
+                     MN_OK);
+    for (int64_t i = 0; i < n; i++) {
+        const double s = 1 / (1 + exp(-2. * (double)(i + 1)));
+        ck_assert_double_eq(mn_tensor_get(cotangent, &i), 5);
+        ck_assert_double_eq_tol(mn_tensor_get(mn_tensor_grad(x), &i),
+                                i == 1 ? 0 : 10 * (1 + s * (1 - s)), 1e-12);
+    }
+    mn_release(x);
+    mn_release(cotangent);
+    end();
+}
+END_TEST
+
 START_TEST(retained_gradients_of_results_can_be_read_until_the_reset)
 {
     begin();
@@ -1353,6 +1415,7 @@ int main(void)
                             a_gradient_of_the_wrong_shape_is_named_and_marks_what_was_touched,
                             hooks_replace_gradients_and_fire_after_accumulation,
                             hooks_run_in_order_and_what_is_retained_is_what_they_return,
+                            gradients_that_others_see_are_not_written_over,
                             retained_gradients_of_results_can_be_read_until_the_reset,
                             a_temporary_can_be_a_leaf_of_its_step,
                             what_an_op_refuses_names_the_reason,

@@ -167,6 +167,9 @@ static const mni_conv_sizes large[] = {
     {MN_F32, 20, 1, 8, 12, {1, 9, 8}, {1, 5, 5}, {1, 9, 8}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
     {MN_F64, 3, 1, 40, 48, {1, 7, 7}, {1, 3, 3}, {1, 7, 7}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {MN_F32, 2, 1, 16, 300, {1, 4, 4}, {1, 7, 7}, {1, 4, 4}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}},
+    /* nearly straight from x, but for a plane of x that is not seen */
+    {MN_F32, 1, 1, 1, 1, {2, 16, 16}, {1, 3, 3}, {1, 16, 16}, {2, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {MN_F32, 1, 1, 1, 1, {2, 16, 16}, {1, 3, 3}, {1, 16, 16}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     /* straight from x: parts of images, dilation, groups, padding beyond the kernel */
     {MN_F32, 5, 1, 2, 13, {1, 19, 30}, {1, 3, 5}, {1, 19, 32}, {1, 1, 1}, {0, 1, 3}, {1, 1, 1}},
     {MN_F32, 3, 6, 1, 2, {1, 12, 16}, {1, 3, 3}, {1, 12, 16}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
@@ -178,9 +181,11 @@ static const mni_conv_sizes large[] = {
     {MN_F32, 6, 1, 32, 14, {1, 14, 14}, {1, 5, 5}, {1, 14, 14}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
     {MN_F32, 2, 2, 16, 16, {1, 22, 23}, {1, 5, 5}, {1, 18, 21}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}},
     {MN_F32, 1, 1, 16, 32, {1, 40, 36}, {1, 3, 3}, {1, 42, 38}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
+    {MN_F32, 1, 1, 16, 16, {1, 6, 270}, {1, 3, 3}, {1, 6, 270}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {MN_F32, 1, 1, 32, 32, {1, 16, 16}, {1, 3, 3}, {1, 16, 16}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {MN_F32, 65, 1, 64, 60, {1, 3, 3}, {1, 3, 3}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
 };
-enum { LARGE = sizeof large / sizeof *large, DIRECT = 5, FAST = 5 };
+enum { LARGE = sizeof large / sizeof *large, DIRECT = 5, FAST = 7 };
 
 START_TEST(convolutions_that_are_cut_are_right_across_the_cuts)
 {
@@ -203,6 +208,98 @@ START_TEST(the_last_of_them_go_the_special_ways)
                 ck_assert(direct);
         }
     ck_assert(mni_direct_scratch(NULL, &large[LARGE - FAST - 3], MNI_CONV_X) >= 0);
+}
+END_TEST
+
+/* What is not finite stays near: in the tiles that see it. */
+START_TEST(fewer_products_spread_a_nan_over_a_few_positions)
+{
+    const mni_conv_sizes s = {MN_F32,    4,           1,         16,        16,       {1, 30, 30},
+                              {1, 3, 3}, {1, 30, 30}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}};
+    FOR_EACH_ISA
+    {
+        mn_tensor *of[3];
+        for (int r = 0; r < 3; r++) of[r] = random_tensor(MN_F32, count(&s, (mni_conv_role)r));
+        ((float *)(void *)of[MNI_CONV_X]->data)[3 * 900 + 14 * 30 + 17] = NAN; /* sample 0 */
+        const int64_t room = mni_winograd_scratch(NULL, &s, MNI_CONV_Y);
+        ck_assert_int_ge(room, 0);
+        mn_tensor *scratch = random_tensor(MN_F32, room);
+        mni_conv(NULL, &s, MNI_CONV_Y, (const mn_tensor *const *)of, NULL, scratch->data);
+        for (int64_t i = 0; i < of[MNI_CONV_Y]->numel; i++) {
+            const int64_t down = labs(i / 30 % 30 - 14), across = labs(i % 30 - 17);
+            const bool first = i < 16 * 900, nan = isnan(at(of[MNI_CONV_Y], i)) != 0;
+            if (first && down <= 1 && across <= 1) ck_assert(nan);
+            if (!first || down > 7 || across > 7) ck_assert(!nan);
+        }
+        for (int r = 0; r < 3; r++) mn_release(of[r]);
+        mn_release(scratch);
+    }
+}
+END_TEST
+
+START_TEST(sums_of_many_weights_take_no_more_room_than_a_few)
+{
+    const mni_conv_sizes s = {MN_F32,    128,       1,         512,       512,      {1, 7, 7},
+                              {1, 3, 3}, {1, 7, 7}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}};
+    mni_conv_sizes few = s;
+    few.ins = 4;
+    few.outs = 1024;
+    few.in[1] = few.in[2] = few.out[1] = few.out[2] = 28;
+    ck_assert_int_le(mni_conv_scratch(NULL, &s, MNI_CONV_W), 2 * 36 * 512 * 512);
+    ck_assert_int_le(mni_conv_scratch(NULL, &few, MNI_CONV_W), 1 << 21);
+}
+END_TEST
+
+/* The ops in f32, in the special ways, beside f64: without a batch and from a view; and the transposed one,
+ * whose kernel is dilated and whose result has a rest. */
+static void compare_ops(bool transposed, int64_t channels, int64_t size)
+{
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *x[2], *w[2];
+    const int64_t image[] = {size, channels, size}, kernel[] = {channels, channels, 3, 3};
+    for (int k = 0; k < 2; k++) {
+        mn_rng r = mn_rng_make(3, 3);
+        x[k] = mn_parameter(k ? MN_F64 : MN_F32, 3, image);
+        w[k] = mn_parameter(k ? MN_F64 : MN_F32, 4, kernel);
+        mn_tensor_uniform(x[k], -1, 1, &r);
+        mn_tensor_uniform(w[k], -1, 1, &r);
+        if (k) { /* the same numbers */
+            mni_copy(NULL, x[0], x[1]);
+            mni_copy(NULL, w[0], w[1]);
+        }
+        mn_tensor *view = mn_transpose(t, x[k], 0, 1);
+        mn_tensor *y =
+            transposed ? mn_conv_transpose2d(t, view, w[k], MN_NONE,
+                                             &(mn_conv_transpose_opts){.padding = {2, 1},
+                                                                       .output_padding = {1, 1},
+                                                                       .dilation = {2, 2}})
+                       : mn_conv2d(t, view, w[k], MN_NONE, &(mn_conv_opts){.padding_same = true});
+        ck_assert_int_eq(mn_backward(t, mn_sum(t, mn_sin(t, y))), MN_OK);
+        mn_tape_reset(t);
+    }
+    for (int which = 0; which < 2; which++) {
+        const mn_tensor *a = mn_tensor_grad((which ? w : x)[0]),
+                        *b = mn_tensor_grad((which ? w : x)[1]);
+        for (int64_t i = 0; i < mn_tensor_numel(a); i++)
+            ck_assert_double_eq_tol(at(a, i), at(b, i), 2e-3);
+    }
+    for (int k = 0; k < 2; k++) {
+        mn_release(x[k]);
+        mn_release(w[k]);
+    }
+    mn_tape_free(t);
+    ck_assert_int_eq(mn_live_allocations(), 0);
+}
+
+START_TEST(ops_agree_with_f64_in_each_way)
+{
+    FOR_EACH_ISA
+    {
+        compare_ops(false, 20, 19); /* fewer products */
+        compare_ops(false, 3, 20);  /* straight from x */
+        compare_ops(true, 3, 20);
+        compare_ops(true, 20, 19);
+    }
 }
 END_TEST
 
@@ -263,6 +360,9 @@ int main(void)
         convolutions_of_any_sizes_in_all_three_roles,
         convolutions_that_are_cut_are_right_across_the_cuts,
         the_last_of_them_go_the_special_ways,
+        fewer_products_spread_a_nan_over_a_few_positions,
+        sums_of_many_weights_take_no_more_room_than_a_few,
+        ops_agree_with_f64_in_each_way,
         any_team_gives_the_same_bits,
         memory_is_bounded_and_steady,
     };

@@ -5,6 +5,7 @@
 #include "support.h"
 #include <math.h>
 #include <minnow/minnow.h>
+#include <pthread.h>
 #include <string.h>
 
 #define SHAPE(...)                                                                                 \
@@ -319,15 +320,26 @@ typedef struct pair {
     mn_optim *o[2];
 } pair;
 
-static pair twins(mn_dtype dtype, const mn_optim_sgd_opts *opts)
+enum { SGD, MOMENTUM, DECAY, MAXIMIZE, ADAM, MUON, KINDS };
+
+static mn_optim *optimizer(mn_tensor *const *w, int kind)
+{
+    static const mn_optim_sgd_opts sgd[] = {
+        {0}, {.momentum = 0.9}, {.weight_decay = 0.1}, {.maximize = true}};
+    if (kind == ADAM) return mn_optim_adam_tensors(w, 2, 0.1, 0.9, 0.99, NULL);
+    if (kind == MUON) return mn_optim_muon_tensors(w, 2, 0.1, 0, 0.9, NULL);
+    return mn_optim_sgd_tensors(w, 2, 0.1, &sgd[kind]);
+}
+
+static pair twins(mn_dtype dtype, int kind)
 {
     pair p;
     for (int k = 0; k < 2; k++) {
         mn_rng r = mn_rng_make(4, 2);
-        p.w[k][0] = mn_parameter(dtype, 2, (int64_t[]){19, 33});
-        p.w[k][1] = mn_parameter(dtype, 2, (int64_t[]){7, 19});
-        for (int i = 0; i < 2; i++) mn_tensor_uniform(p.w[k][i], -1, 1, &r);
-        p.o[k] = mn_optim_sgd_tensors(p.w[k], 2, 0.1, opts);
+        p.w[k][0] = mn_parameter(dtype, 2, (int64_t[]){33, 33});
+        p.w[k][1] = mn_parameter(dtype, 2, (int64_t[]){7, 33});
+        for (int i = 0; i < 2; i++) mn_tensor_uniform(p.w[k][i], -0.3, 0.3, &r);
+        p.o[k] = optimizer(p.w[k], kind);
     }
     return p;
 }
@@ -340,12 +352,17 @@ static void free_twins(pair *p)
     }
 }
 
-/* Forward and backward of one sample through a silencing layer: gradients are outer products. */
-static void one_sample(mn_tape *t, mn_tensor *const *w, mn_tensor *x)
+/* Forward and backward of one sample through a silencing layer: gradients are outer products. The first
+ * weight may be used twice, or be a part of the loss, too. */
+enum { PLAIN, TWICE, PENALTY, WAYS };
+
+static void one_sample(mn_tape *t, mn_tensor *const *w, mn_tensor *x, int way)
 {
     mn_tensor *h = mn_relu(t, mn_linear(t, x, w[0], MN_NONE));
-    ck_assert_int_eq(mn_backward(t, mn_sum(t, mn_square(t, mn_linear(t, h, w[1], MN_NONE)))),
-                     MN_OK);
+    if (way == TWICE) h = mn_relu(t, mn_linear(t, h, w[0], MN_NONE));
+    mn_tensor *loss = mn_sum(t, mn_square(t, mn_linear(t, h, w[1], MN_NONE)));
+    if (way == PENALTY) loss = mn_add(t, loss, mn_sum(t, mn_square(t, w[0])));
+    ck_assert_int_eq(mn_backward(t, loss), MN_OK);
     mn_tape_reset(t);
 }
 
@@ -357,51 +374,82 @@ static bool same(const mn_tensor *a, const mn_tensor *b)
 
 /* One of two twins looks at its gradients before each step, so that they must be there; the other one does
  * not, so that they need not. */
+static void check_twins(mn_dtype dtype, int kind, int way, int threads)
+{
+    pair p = twins(dtype, kind);
+    mn_tape *t = mn_tape_new(&(mn_tape_opts){.threads = threads});
+    mn_tensor *x = mn_tensor_empty(dtype, 2, (int64_t[]){1, 33});
+    mn_rng r = mn_rng_make(1, 1);
+    for (int step = 0; step < 7; step++) {
+        mn_tensor_uniform(x, -1, 1, &r);
+        for (int k = 0; k < 2; k++) {
+            if (step != 3) mn_optim_zero_grad(p.o[k]);         /* once a gradient is added to */
+            mn_tensor_set_requires_grad(p.w[k][0], step != 5); /* and once it is not wanted */
+            one_sample(t, p.w[k], x, way);
+            if (k == 0 && step != 5) ck_assert_ptr_nonnull(mn_tensor_grad(p.w[k][0]));
+            if (step == 6) mn_optim_clip_grad_norm(p.o[k], t, 0.5);
+            ck_assert_int_eq(mn_optim_step(p.o[k], t), MN_OK);
+        }
+        for (int i = 0; i < 2; i++) ck_assert(same(p.w[0][i], p.w[1][i]));
+    }
+    for (int i = 0; i < 2; i++)
+        ck_assert(same(mn_tensor_grad(p.w[0][i]), mn_tensor_grad(p.w[1][i])));
+    mn_tape_free(t);
+    mn_release(x);
+    free_twins(&p);
+    ck_assert_int_eq(mn_live_allocations(), 0);
+}
+
 START_TEST(gradients_of_one_sample_are_the_same_whether_anybody_looks_or_not)
 {
-    static const mn_optim_sgd_opts plain = {0}, others[] = {{0},
-                                                            {.momentum = 0.9},
-                                                            {.weight_decay = 0.1},
-                                                            {.maximize = true}};
-    for (int kind = 0; kind < 8; kind++) {
-        const mn_dtype dtype = kind % 2 ? MN_F64 : MN_F32;
-        pair p = twins(dtype, kind < 2 ? &plain : &others[kind / 2]);
-        mn_tape *t = mn_tape_new(&(mn_tape_opts){.threads = 1 + kind % 3});
-        mn_tensor *x = mn_tensor_empty(dtype, 2, (int64_t[]){1, 33});
-        mn_rng r = mn_rng_make(1, 1);
-        for (int step = 0; step < 6; step++) {
-            mn_tensor_uniform(x, -1, 1, &r);
-            for (int k = 0; k < 2; k++) {
-                if (step != 3) mn_optim_zero_grad(p.o[k]); /* once a gradient is added to */
-                one_sample(t, p.w[k], x);
-                if (k == 0) ck_assert_ptr_nonnull(mn_tensor_grad(p.w[k][0]));
-                ck_assert_int_eq(mn_optim_step(p.o[k], t), MN_OK);
-            }
-            for (int i = 0; i < 2; i++) ck_assert(same(p.w[0][i], p.w[1][i]));
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int way = 0; way < WAYS; way++) {
+            check_twins(MN_F32, kind, way, 1 + way);
+            check_twins(MN_F64, kind, way, 1);
         }
-        for (int i = 0; i < 2; i++)
-            ck_assert(same(mn_tensor_grad(p.w[0][i]), mn_tensor_grad(p.w[1][i])));
-        mn_tape_free(t);
-        mn_release(x);
-        free_twins(&p);
+}
+END_TEST
+
+static void *look(void *w)
+{
+    return mn_tensor_grad(w);
+}
+
+START_TEST(two_threads_may_ask_for_a_gradient_at_once)
+{
+    pair p = twins(MN_F32, SGD);
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *x = mn_tensor_full(MN_F32, 2, (int64_t[]){1, 33}, 1);
+    one_sample(t, p.w[0], x, PLAIN);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, look, p.w[0][0]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *seen;
+        pthread_join(threads[i], &seen);
+        ck_assert_ptr_eq(seen, mn_tensor_grad(p.w[0][0]));
     }
-    ck_assert_int_eq(mn_live_allocations(), 0);
+    one_sample(t, p.w[1], x, PLAIN);
+    ck_assert(same(mn_tensor_grad(p.w[0][0]), mn_tensor_grad(p.w[1][0])));
+    mn_tape_free(t);
+    mn_release(x);
+    free_twins(&p);
 }
 END_TEST
 
 START_TEST(an_infinite_sample_spoils_silent_units_too)
 {
-    pair p = twins(MN_F32, NULL);
+    pair p = twins(MN_F32, SGD);
     mn_tape *t = mn_tape_new(NULL);
     mn_tensor *x = mn_tensor_zeros(MN_F32, 2, (int64_t[]){1, 33});
     mn_tensor_set(x, (int64_t[]){0, 5}, (double)INFINITY);
     int spoiled = 0;
     for (int k = 0; k < 2; k++) {
-        one_sample(t, p.w[k], x);
+        one_sample(t, p.w[k], x, PLAIN);
         if (k == 0) mn_tensor_grad(p.w[k][0]);
         ck_assert_int_eq(mn_optim_step(p.o[k], t), MN_OK);
     }
-    for (int64_t i = 0; i < 19; i++) {
+    for (int64_t i = 0; i < 33; i++) {
         const bool nan = isnan(mn_tensor_get(p.w[0][0], (int64_t[]){i, 5}));
         ck_assert_int_eq(isnan(mn_tensor_get(p.w[1][0], (int64_t[]){i, 5})) != 0, nan);
         spoiled += nan;
@@ -1043,6 +1091,7 @@ int main(void)
     tcase_add_test(c, steps_after_the_first_allocate_nothing);
     tcase_add_test(c, a_step_between_forward_and_backward_is_noticed);
     tcase_add_test(c, gradients_of_one_sample_are_the_same_whether_anybody_looks_or_not);
+    tcase_add_test(c, two_threads_may_ask_for_a_gradient_at_once);
     tcase_add_test(c, an_infinite_sample_spoils_silent_units_too);
     tcase_add_test(c, groups_have_rates_and_options_of_their_own);
     tcase_add_test(c, weights_and_biases_can_have_decays_of_their_own);

@@ -137,7 +137,7 @@ mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
         return mni_tape_tensor(t, (mn_dtype)o->dtype, o->ndim, o->shape);
     }
     if (!mni_leaf_ensure_grad(t, x)) return NULL;
-    mni_leaf_write(x->leaf);
+    mni_leaf_write(t->team, x->leaf);
     from->touched = t->pass->id;
     list_leaf(t->pass, from);
     *accumulate = x->leaf->filled;
@@ -320,12 +320,33 @@ static void clear_slots(mni_pass *p, const mn_node *n)
     for (int k = 0; k < n->n_out; k++) slot_clear(p, n, &n->out[k]);
 }
 
+/* A graph larger than the caches is a chain of misses from node to saved tensor to storage: each is asked
+ * for some nodes before it is needed. */
+static void fetch_ahead(const mn_tape *t, int64_t i, int64_t first)
+{
+    enum { NODE = 12, TENSOR = 8, STORAGE = 4 };
+    if (i - NODE < first) return;
+    __builtin_prefetch(t->nodes[i - NODE]);
+    __builtin_prefetch((const char *)t->nodes[i - NODE] + 64);
+    __builtin_prefetch((const char *)t->nodes[i - NODE] + 128);
+    for (const mni_saved *s = t->nodes[i - TENSOR]->saved; s; s = s->next) {
+        __builtin_prefetch(s->tensor);
+        __builtin_prefetch((const char *)s->tensor + 64);
+    }
+    for (const mni_saved *s = t->nodes[i - STORAGE]->saved; s; s = s->next) {
+        if (s->tensor == MN_NONE || !s->tensor->storage) continue;
+        __builtin_prefetch(s->tensor->storage);
+        __builtin_prefetch(s->tensor->data);
+    }
+}
+
 /* From node `last` down to node `first`, until nothing is on its way any more. A captured node's
  * gradients stay where they are: they are results. */
 static void walk(mn_tape *t, mni_pass *p, int64_t last, int64_t first)
 {
     for (int64_t i = last; i >= first && p->pending && !t->error; i--) {
         mn_node *n = t->nodes[i];
+        fetch_ahead(t, i, first);
         if (!concerns(p, n) || !arrived(p, n)) continue;
         visit_in_scope(t, p, n);
         if (!n->captured) clear_slots(p, n);

@@ -64,7 +64,7 @@ bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row)
 }
 
 /* Two threads may ask for a gradient at once: one writes, the other one waits. */
-void mni_leaf_write(mni_leaf *leaf)
+void mni_leaf_write(mni_team *team, mni_leaf *leaf)
 {
     mni_factors *f = &leaf->factors;
     int state = MNI_PENDING;
@@ -72,7 +72,7 @@ void mni_leaf_write(mni_leaf *leaf)
     if (atomic_compare_exchange_strong(&f->state, &state, MNI_WRITING)) {
         mn_tensor *g = leaf->grad;
         const int64_t rows = g->shape[0], columns = g->shape[1];
-        mni_gemm(NULL, (mn_dtype)g->dtype, rows, columns, 1, (mni_matrix){f->column, 1, 1},
+        mni_gemm(team, (mn_dtype)g->dtype, rows, columns, 1, (mni_matrix){f->column, 1, 1},
                  (mni_matrix){f->row, columns, 1}, g->data, columns, NULL, false);
         atomic_store_explicit(&f->state, MNI_WRITTEN, memory_order_release);
     }
@@ -83,7 +83,7 @@ bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad)
 {
     if (!leaf) return mni_tape_adopt(t, "the gradient");
     if (!ensure_grad(t, leaf, grad)) return false;
-    mni_leaf_write(leaf);
+    mni_leaf_write(t->team, leaf);
     if (leaf->filled) {
         mni_map2(t->team, mni_kernels()->add, leaf->grad, grad, leaf->grad, NULL);
     } else {
@@ -130,8 +130,8 @@ mn_error mn_tensor_set_requires_grad(mn_tensor *x, bool on)
 mn_tensor *mn_tensor_grad(const mn_tensor *x)
 {
     if (!x || !x->storage || !x->leaf || !x->leaf->filled) return NULL;
-    x->leaf->seen = true;
-    mni_leaf_write(x->leaf);
+    atomic_store_explicit(&x->leaf->seen, true, memory_order_relaxed);
+    mni_leaf_write(NULL, x->leaf);
     return x->leaf->grad;
 }
 

@@ -284,7 +284,7 @@ bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
 /* The gradient of x, a matrix, <- column row, whose numbers are kept until it is asked for; an optimizer
  * that does with them saves writing it. False without memory: nothing is done. */
 bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row);
-void mni_leaf_write(mni_leaf *leaf); /* what is still pending of the gradient */
+void mni_leaf_write(mni_team *team, mni_leaf *leaf); /* what is still pending of the gradient */
 
 /* In a backward_fast function: mn_grad_into for input i, but over gy[k], of the same shape, where nobody else
  * sees that: what is read once lies in the cache where it is written. */

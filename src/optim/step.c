@@ -213,7 +213,7 @@ static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, mni_team *tea
         mni_touch(p, o->cls->name);
         return;
     }
-    if (pending) mni_leaf_write(p->leaf);
+    mni_leaf_write(team, p->leaf);
     if (o->cls->loop) {
         mni_optim_run(team, &u, mni_loop(o->cls->loop, u.dtype));
     } else {

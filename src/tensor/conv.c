@@ -334,10 +334,10 @@ static int64_t scratch_for(const mni_team *team, const mni_conv_sizes *s, mni_co
 int64_t mni_conv_scratch(const mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
 {
     const int64_t fast = mni_winograd_scratch(team, s, role);
-    const int64_t direct = mni_direct_scratch(team, s, role);
-    mni_conv_sizes t;
     if (fast >= 0) return fast;
+    const int64_t direct = mni_direct_scratch(team, s, role);
     if (direct >= 0) return direct;
+    mni_conv_sizes t;
     return mni_conv_turn(s, role, &t) ? scratch_for(team, &t, MNI_CONV_Y)
                                       : scratch_for(team, s, role);
 }

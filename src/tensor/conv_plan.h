@@ -80,6 +80,11 @@ static inline int64_t divide_up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+static inline float *mni_floats(const mn_tensor *x)
+{
+    return (float *)(void *)x->data;
+}
+
 static inline int64_t volume(const int64_t *sizes)
 {
     return sizes[0] * sizes[1] * sizes[2];

@@ -7,8 +7,9 @@
 #include <string.h>
 
 /* Elements of w for an output from which products of slabs are ahead; elements of a part of x, so that it
- * stays in the L2 cache; how many sums of w's gradient are put together in the end. */
-enum { MOST_TAPS = 100, PART = 1 << 16, SUMS = 8 };
+ * stays in the L2 cache; how many sums of w's gradient are put together in the end, and elements of them all
+ * (but for one). */
+enum { MOST_TAPS = 100, PART = 1 << 16, SUMS = 8, SUMS_ROOM = 1 << 20 };
 
 typedef struct direct_job {
     mni_conv_sizes s; /* for X, those of the convolution with kernels turned round */
@@ -45,7 +46,8 @@ static bool plan(const mni_conv_sizes *sizes, mni_conv_role role, direct_job *jo
     *job = (direct_job){.s = *sizes, .role = role, .sums = 1};
     mni_conv_sizes *s = &job->s;
     if (role == MNI_CONV_X) mni_conv_turned(sizes, s);
-    bool fit = s->dtype == MN_F32 && s->in[0] == 1 && s->kernel[0] == 1 && s->padding[0] == 0;
+    bool fit = s->dtype == MN_F32 && s->in[0] == 1 && s->out[0] == 1 && s->kernel[0] == 1 &&
+               s->padding[0] == 0;
     for (int d = 1; d < 3; d++) fit = fit && s->stride[d] == 1 && s->padding[d] >= 0;
     job->taps = s->ins * volume(s->kernel);
     const int64_t vectors = divide_up(s->out[2], MNI_MOST_LANES) * MNI_MOST_LANES;
@@ -55,7 +57,10 @@ static bool plan(const mni_conv_sizes *sizes, mni_conv_role role, direct_job *jo
     job->lines = least(s->out[1], PART / (s->ins * job->pitch) - extra(s, 1));
     if (job->lines < 1) return false;
     job->blocks = divide_up(s->out[1], job->lines);
-    if (role == MNI_CONV_W) job->sums = least(s->batch, divide_up(SUMS, s->groups));
+    if (role == MNI_CONV_W) {
+        const int64_t room = SUMS_ROOM / (s->groups * weights_of(job)) + 1;
+        job->sums = least(least(s->batch * job->blocks, room), divide_up(SUMS, s->groups));
+    }
     return job->sums > 0;
 }
 
@@ -106,19 +111,18 @@ static void run_item(void *arg, int64_t item)
         p.w = job->weights + g * weights_of(job);
         p.bias = job->bias ? job->bias + g * s->outs : NULL;
         mni_kernels()->direct_y(&p);
-    } else { /* all blocks of some samples, the same block of each in turn */
-        const int64_t g = item / job->sums, i = item % job->sums;
-        const int64_t begin = s->batch * i / job->sums, end = s->batch * (i + 1) / job->sums;
+    } else { /* the blocks of some samples, or some blocks of one */
+        const int64_t g = item / job->sums, i = item % job->sums, blocks = s->batch * job->blocks;
+        const int64_t begin = blocks * i / job->sums, end = blocks * (i + 1) / job->sums;
         float *sums = job->weights + item * weights_of(job);
         memset(sums, 0, (size_t)weights_of(job) * sizeof *sums);
-        for (int64_t b = 0; b < job->blocks; b++) {
-            memset(part, 0, (size_t)part_of(job) * sizeof *part);
-            for (int64_t n = begin; n < end; n++) {
-                take(job, n, g, b, part);
-                mni_direct p = of_block(job, n, g, b, part);
-                p.sums = sums;
-                mni_kernels()->direct_w(&p);
-            }
+        for (int64_t k = begin; k < end; k++) {
+            const int64_t n = k / job->blocks, b = k % job->blocks;
+            if (k == begin || job->blocks > 1) memset(part, 0, (size_t)part_of(job) * sizeof *part);
+            take(job, n, g, b, part);
+            mni_direct p = of_block(job, n, g, b, part);
+            p.sums = sums;
+            mni_kernels()->direct_w(&p);
         }
     }
     mni_give_slot(&job->slots, slot);
@@ -164,11 +168,6 @@ int64_t mni_direct_scratch(const mni_team *team, const mni_conv_sizes *s, mni_co
     return job.s.groups * job.sums * weights_of(&job) + mni_slots_for(team) * part_of(&job);
 }
 
-static float *floats(const mn_tensor *x)
-{
-    return (float *)(void *)x->data;
-}
-
 bool mni_direct_conv(mni_team *team, const mni_conv_sizes *sizes, mni_conv_role role,
                      const mn_tensor *const of[3], const mn_tensor *bias, void *scratch)
 {
@@ -179,10 +178,10 @@ bool mni_direct_conv(mni_team *team, const mni_conv_sizes *sizes, mni_conv_role 
     for (int64_t i = 0; i < job.taps; i++)
         job.offsets[i] = (i / volume(k) * high + i / k[2] % k[1] * s->dilation[1]) * job.pitch +
                          i % k[2] * s->dilation[2];
-    job.x = floats(of[role == MNI_CONV_X ? MNI_CONV_Y : MNI_CONV_X]);
-    job.y = floats(of[role == MNI_CONV_X ? MNI_CONV_X : MNI_CONV_Y]);
-    job.w = floats(of[MNI_CONV_W]);
-    job.bias = bias ? floats(bias) : NULL;
+    job.x = mni_floats(of[role == MNI_CONV_X ? MNI_CONV_Y : MNI_CONV_X]);
+    job.y = mni_floats(of[role == MNI_CONV_X ? MNI_CONV_X : MNI_CONV_Y]);
+    job.w = mni_floats(of[MNI_CONV_W]);
+    job.bias = bias ? mni_floats(bias) : NULL;
     job.weights = scratch;
     job.parts = job.weights + s->groups * job.sums * weights_of(&job);
     job.slots.n = mni_slots_for(team);

@@ -65,12 +65,12 @@ enum { MNI_WRITTEN, MNI_PENDING, MNI_WRITING };
 /* What only a tensor that collects a gradient has. On the heap for tensors of yours, in the
  * tape's arena for its temporaries. */
 typedef struct mni_leaf {
-    mn_tensor *grad; /* allocated once */
-    bool filled;     /* it holds a gradient */
-    bool broken;     /* a backward pass that failed touched it */
-    bool retain;     /* of an intermediate result: keep its gradient */
-    bool heap;       /* this struct and the gradient belong to a tensor of yours */
-    bool seen;       /* somebody has the address of the gradient, which must be written at once */
+    mn_tensor *grad;   /* allocated once */
+    bool filled;       /* it holds a gradient */
+    bool broken;       /* a backward pass that failed touched it */
+    bool retain;       /* of an intermediate result: keep its gradient */
+    bool heap;         /* this struct and the gradient belong to a tensor of yours */
+    _Atomic bool seen; /* somebody has the address of the gradient, which must be written at once */
     mni_factors factors;
     int running; /* loops over the hooks: what is removed meanwhile is freed after them */
     mni_hook *hooks;

@@ -10,9 +10,9 @@
 /* Numbers of a tile; tiles of a block, so that its numbers stay in the L2 cache; blocks, for threads. What
  * transforms take for each number of a tile's channel and of a kernel, in multiply-adds, as measured.
  * Elements between the numbers of two points, which shall not share sets of the L1 cache; how many sums are
- * put together in the end, and the fewest tiles that each takes. */
+ * put together in the end, the elements of them all, and the fewest tiles that each takes (of more than two). */
 enum { POINTS = 36, TILES = 64, BLOCKS = 4, TILE_WORK = 16, KERNEL_WORK = 30 };
-enum { APART = 16, SUMS = 8, SUM_TILES = 64 };
+enum { APART = 16, SUMS = 8, SUMS_ROOM = 1 << 20, SUM_TILES = 64 };
 
 typedef struct winograd_plan {
     mni_conv_sizes s;      /* for X, those of the convolution with kernels turned round */
@@ -39,11 +39,6 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static float *floats(const mn_tensor *x)
-{
-    return (float *)(void *)x->data;
-}
-
 /* Whether the sizes are such that it is possible at all: a plane, with 3 x 3 or 5 x 5 next to each other. */
 static bool fits(const mni_conv_sizes *s)
 {
@@ -51,11 +46,12 @@ static bool fits(const mni_conv_sizes *s)
     bool fit = s->dtype == MN_F32 && s->in[0] == 1 && s->kernel[0] == 1 && s->padding[0] == 0;
     fit = fit && s->kernel[1] == side && (side == 3 || side == 5);
     for (int d = 1; d < 3; d++)
-        fit = fit && s->stride[d] == 1 && s->dilation[d] == 1 && s->padding[d] < side;
+        fit = fit && s->stride[d] == 1 && s->dilation[d] == 1 && s->padding[d] < side &&
+              s->in[d] + 2 * s->padding[d] == s->out[d] + side - 1;
     return fit;
 }
 
-/* Blocks of whole images, or of lines of one. */
+/* Blocks of whole images, or of lines of one (at least one, however long). */
 static void plan_blocks(winograd_plan *p)
 {
     const int64_t image = p->down * p->across, batch = p->s.batch;
@@ -64,6 +60,7 @@ static void plan_blocks(winograd_plan *p)
     if (image <= TILES) {
         const int64_t blocks = divide_up(batch, TILES / image);
         p->images = divide_up(batch, divide_up(blocks, BLOCKS) * BLOCKS);
+        if (batch < BLOCKS) p->lines = divide_up(p->down, divide_up(BLOCKS, most(1, batch)));
     } else {
         p->lines = divide_up(p->down, divide_up(p->down, most(1, TILES / p->across)));
     }
@@ -82,10 +79,11 @@ static bool plan_for(const mni_conv_sizes *s, mni_conv_role role, winograd_plan 
     p->ins = divide_up(s->ins, MNI_MOST_LANES) * MNI_MOST_LANES;
     p->outs = divide_up(s->outs, MNI_MOST_LANES) * MNI_MOST_LANES;
     const int64_t tiles = s->batch * p->down * p->across;
-    const int64_t direct = s->batch * volume(s->out) * s->ins * s->outs * p->side * p->side;
-    const int64_t fast = tiles * (p->ins * p->outs + TILE_WORK * (p->ins + p->outs));
-    const int64_t kernels = KERNEL_WORK * s->ins * p->outs;
-    if (5 * POINTS * (fast + kernels) > 6 * direct) return false;
+    const double size = (double)(s->batch * volume(s->out)), ins = (double)p->ins,
+                 outs = (double)p->outs;
+    const double direct = size * (double)(s->ins * s->outs * p->side * p->side);
+    const double fast = (double)tiles * (ins * outs + TILE_WORK * (ins + outs));
+    if (5 * POINTS * (fast + KERNEL_WORK * ins * outs) > 6 * direct) return false;
     plan_blocks(p);
     const int64_t block = p->images * p->lines * p->across;
     p->u = s->ins * p->outs + APART;
@@ -93,7 +91,9 @@ static bool plan_for(const mni_conv_sizes *s, mni_conv_role role, winograd_plan 
     p->m = block * p->outs + APART;
     const int64_t high = p->lines * p->tile + p->side - 1, wide = p->across * p->tile + p->side - 1;
     p->image = high * wide * most(p->ins, p->outs);
-    if (role == MNI_CONV_W) p->sums = most(1, least(least(SUMS, p->blocks), tiles / SUM_TILES));
+    if (role == MNI_CONV_W)
+        p->sums = most(1, least(least(SUMS, SUMS_ROOM / (POINTS * p->u * s->groups)),
+                                least(p->blocks, most(2, tiles / SUM_TILES))));
     return true;
 }
 
@@ -317,9 +317,9 @@ bool mni_winograd(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
     winograd_job job = {.role = role, .slots = {.n = mni_slots_for(team)}};
     winograd_plan *p = &job.p;
     if (!plan_for(s, role, p)) return false;
-    job.x = floats(of[role == MNI_CONV_X ? MNI_CONV_Y : MNI_CONV_X]);
-    job.y = floats(of[role == MNI_CONV_X ? MNI_CONV_X : MNI_CONV_Y]);
-    job.w = floats(of[MNI_CONV_W]);
+    job.x = mni_floats(of[role == MNI_CONV_X ? MNI_CONV_Y : MNI_CONV_X]);
+    job.y = mni_floats(of[role == MNI_CONV_X ? MNI_CONV_X : MNI_CONV_Y]);
+    job.w = mni_floats(of[MNI_CONV_W]);
     job.u = scratch;
     job.rooms = job.u + p->s.groups * p->sums * POINTS * p->u;
     if (bias) {
@@ -327,7 +327,7 @@ bool mni_winograd(mni_team *team, const mni_conv_sizes *s, mni_conv_role role,
         job.rooms += p->s.groups * p->outs;
         memset(job.bias, 0, (size_t)(p->s.groups * p->outs) * sizeof *job.bias);
         for (int64_t g = 0; g < p->s.groups; g++)
-            memcpy(job.bias + g * p->outs, floats(bias) + g * p->s.outs,
+            memcpy(job.bias + g * p->outs, mni_floats(bias) + g * p->s.outs,
                    (size_t)p->s.outs * sizeof *job.bias);
     }
     const bool w = role == MNI_CONV_W;

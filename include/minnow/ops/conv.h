@@ -35,7 +35,8 @@ typedef struct mn_conv_opts {
  *
  * In f32, kernels of 3 x 3 and 5 x 5 with a stride and dilation of 1 over many channels are computed by
  * fewer products (Lavin and Gray 2015), as are their gradients: rounding errors are then up to three times
- * those of the sum above, and an infinite or NaN element of x makes its tile of y, up to 4 x 4, NaN. */
+ * those of the sum above, and an infinite or NaN element of x makes NaN what is computed together with it: up
+ * to 8 x 8 positions of y; so it does in the gradients. */
 MN_API mn_tensor *mn_conv1d(mn_tape *t, mn_tensor *x, mn_tensor *weight, mn_tensor *bias,
                             const mn_conv_opts *opts);
 MN_API mn_tensor *mn_conv2d(mn_tape *t, mn_tensor *x, mn_tensor *weight, mn_tensor *bias,

@@ -106,7 +106,7 @@ void MNI_FOR_ISA(mni_direct_y)(const mni_direct *p)
 
 /* ---- the gradient of w ---- */
 
-/* sum += a vector of y times what it sees of x, of some lanes or all. */
+/* sum += a vector of y times what it sees of x, of some lanes or all: others add 0 (NaN where x is infinite). */
 MNI_INLINE void add(const int outs, const int taps, const float *x, const int64_t *offsets,
                     const float *y, int64_t plane, const bits *some, vec sum[4][9])
 {

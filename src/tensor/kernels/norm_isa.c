@@ -1,17 +1,9 @@
 /*
  * tensor/kernels/norm_isa.c: normalisation for one instruction set, in f32 and f64; norm.h is the code.
  */
-#include "tensor/kernels/isa.h"
+#include "tensor/kernels/vector.h"
 
 #include <math.h>
-
-#if defined(__AVX512F__)
-enum { VECTOR = 64 };
-#elif defined(__AVX2__)
-enum { VECTOR = 32 };
-#else
-enum { VECTOR = 16 };
-#endif
 
 /* Channels whose sums are kept side by side; how many elements are summed in their own type, lane by
  * lane, before a double takes over. */
