@@ -59,9 +59,10 @@ static int64_t seen(const mni_conv_sizes *s, int64_t p, int64_t k)
     return element;
 }
 
-/* Adds every product of two of x, w and y to the element of the third, and its size to sizes. */
+/* Adds every product of two of x, w and y to the element of the third, and its size to sizes; to in_order, if
+ * it is not NULL, in f32. */
 static void twin(const mni_conv_sizes *s, mni_conv_role role, mn_tensor *const of[3], double *sums,
-                 double *sizes)
+                 double *sizes, float *in_order)
 {
     const int64_t taps = volume(s->kernel), planes = s->batch * channels(s, MNI_CONV_Y);
     for (int64_t i = 0; i < planes * volume(s->out); i++)
@@ -76,6 +77,7 @@ static void twin(const mni_conv_sizes *s, mni_conv_role role, mn_tensor *const o
             for (int r = 0; r < 3; r++)
                 if (r != (int)role) product *= at(of[r], index[r]);
             sums[index[role]] += product;
+            if (in_order) in_order[index[role]] += (float)product;
             sizes[index[role]] += fabs(product);
         }
 }
@@ -90,7 +92,7 @@ static void check(mni_team *team, const mni_conv_sizes *s, mni_conv_role role)
     const int64_t n = of[role]->numel, of_channel = bias && n ? n / s->batch / bias->numel : 0;
     double *sums = calloc((size_t)n + 1, sizeof *sums),
            *sizes = calloc((size_t)n + 1, sizeof *sizes);
-    twin(s, role, of, sums, sizes);
+    twin(s, role, of, sums, sizes, NULL);
     mni_fill(NULL, of[role], NAN);
     mni_fill(NULL, scratch, NAN);
     mni_conv(team, s, role, (const mn_tensor *const *)of, bias, scratch->data);
@@ -208,6 +210,59 @@ START_TEST(the_last_of_them_go_the_special_ways)
                 ck_assert(direct);
         }
     ck_assert(mni_direct_scratch(NULL, &large[LARGE - FAST - 3], MNI_CONV_X) >= 0);
+}
+END_TEST
+
+/* Errors beside those of sums in f32, one product after the other. */
+START_TEST(fewer_products_round_at_most_three_times_as_much)
+{
+    static const mni_conv_sizes some[] = {
+        {MN_F32,
+         6,
+         1,
+         32,
+         32,
+         {1, 12, 12},
+         {1, 3, 3},
+         {1, 12, 12},
+         {1, 1, 1},
+         {0, 1, 1},
+         {1, 1, 1}},
+        {MN_F32,
+         6,
+         1,
+         16,
+         32,
+         {1, 14, 14},
+         {1, 5, 5},
+         {1, 14, 14},
+         {1, 1, 1},
+         {0, 2, 2},
+         {1, 1, 1}},
+    };
+    FOR_EACH_ISA
+    for (int i = 0; i < 6; i++) {
+        const mni_conv_sizes *s = &some[i / 3];
+        const mni_conv_role role = (mni_conv_role)(i % 3);
+        mn_tensor *of[3], *scratch = random_tensor(MN_F32, mni_winograd_scratch(NULL, s, role));
+        for (int r = 0; r < 3; r++) of[r] = random_tensor(MN_F32, count(s, (mni_conv_role)r));
+        const size_t n = (size_t)of[role]->numel;
+        double *sums = calloc(n, sizeof *sums), *sizes = calloc(n, sizeof *sizes), fast = 0,
+               plain = 0;
+        float *in_order = calloc(n, sizeof *in_order);
+        twin(s, role, of, sums, sizes, in_order);
+        mni_conv(NULL, s, role, (const mn_tensor *const *)of, NULL, scratch->data);
+        for (size_t k = 0; k < n; k++) {
+            fast += pow(at(of[role], (int64_t)k) - sums[k], 2);
+            plain += pow((double)in_order[k] - sums[k], 2);
+        }
+        ck_assert_double_le(fast, 9 * plain);
+        for (int r = 0; r < 3; r++) mn_release(of[r]);
+        mn_release(scratch);
+        free(sums);
+        free(sizes);
+        free(in_order);
+    }
 }
 END_TEST
 
@@ -360,6 +415,7 @@ int main(void)
         convolutions_of_any_sizes_in_all_three_roles,
         convolutions_that_are_cut_are_right_across_the_cuts,
         the_last_of_them_go_the_special_ways,
+        fewer_products_round_at_most_three_times_as_much,
         fewer_products_spread_a_nan_over_a_few_positions,
         sums_of_many_weights_take_no_more_room_than_a_few,
         ops_agree_with_f64_in_each_way,

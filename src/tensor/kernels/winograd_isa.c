@@ -7,9 +7,9 @@
  * m r: of the kernel's values at 6 points and as many sums of the input. In two dimensions it is 36 instead
  * of m^2 r^2: 100 for 5 x 5 kernels and 2 x 2 outputs, 144 for 3 x 3 and 4 x 4.
  *
- * The points 0, +-5/8, +-3/2 and infinity keep sums in f32 within a factor of about two of the rounding
- * error of direct ones (the usual +-1 and +-2: four; measured over random data), and all that is made of
- * them but the reciprocals below is exact.
+ * The points 0, +-5/8, +-3/2 and infinity keep the rounding errors of sums in f32 within twice those of
+ * direct ones, of kernels' gradients within three times (the usual +-1 and +-2: four and six; measured over
+ * random data), and all that is made of them but the reciprocals below is exact.
  */
 #include "tensor/kernels/vector.h"
 
