@@ -88,7 +88,12 @@ static inline float expm1_f32(float x)
  * 0.29, so that little of its error is left. */
 static inline float tanh_f32(float x)
 {
-    const float e = exp_f32(-2 * fabs(x)), z = x * x;
+    float_bits n, power;
+    float twice = -2 * fabs(x);
+    twice = twice < -80 ? -80 : twice; /* no power is denormal, and the result is 1 long before */
+    const float rest = exp_rest(twice, &n);
+    power.bits = (n.bits - exp_magic_bits + 127) << 23;
+    const float e = (rest + 1) * power.f, z = x * x;
     float y = -5.70498872745e-3f;
     y = y * z + 2.06390887954e-2f;
     y = y * z - 5.37397155531e-2f;

@@ -105,10 +105,11 @@ static void FN(apply)(const mni_normalization *p, int64_t plane, int64_t at)
         for (int64_t i = 0; i < length; i++) y[i] = (x[i] - m) * r * w[i];
         return;
     }
-    for (int64_t d = 0; d < p->depth; d++, x += p->space, y += p->space) {
+    const int64_t run = w || b ? p->space : length; /* of elements that are treated alike */
+    for (int64_t d = 0; d * run < length; d++, x += run, y += run) {
         const T scale = w ? r * w[d] : r, shift = b ? b[d] : 0;
         MNI_INDEPENDENT
-        for (int64_t i = 0; i < p->space; i++) y[i] = (x[i] - m) * scale + shift;
+        for (int64_t i = 0; i < run; i++) y[i] = (x[i] - m) * scale + shift;
     }
 }
 
@@ -239,10 +240,11 @@ static void FN(backward_plane)(const mni_normalization *p, int64_t plane)
         for (int64_t i = 0; i < length; i++) gx[i] = r * (gy[i] * w[i] - a - (x[i] - m) * b);
         return;
     }
-    for (int64_t d = 0; d < p->depth; d++, x += p->space, gy += p->space, gx += p->space) {
+    const int64_t run = w ? p->space : length;
+    for (int64_t d = 0; d * run < length; d++, x += run, gy += run, gx += run) {
         const T v = w ? w[d] : 1;
         MNI_INDEPENDENT
-        for (int64_t i = 0; i < p->space; i++) gx[i] = r * (gy[i] * v - a - (x[i] - m) * b);
+        for (int64_t i = 0; i < run; i++) gx[i] = r * (gy[i] * v - a - (x[i] - m) * b);
     }
 }
 
