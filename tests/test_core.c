@@ -221,19 +221,45 @@ START_TEST(every_chunk_runs_once_whatever_the_team)
 }
 END_TEST
 
-START_TEST(a_chunk_stays_with_its_thread_and_all_threads_work)
+enum { MEMBERS = 4, SHARE = 10, MEETING = MEMBERS * SHARE };
+
+typedef struct meeting {
+    record r;
+    _Atomic int begun, ended;
+} meeting;
+
+/* Waits for a number to become that large, but not for ever. */
+static void wait_for(_Atomic int *number, int value)
 {
-    mni_team *team = mni_team_new(4);
-    record first = {0}, again = {0};
-    mni_team_run(team, CHUNKS, note, &first);
-    for (int i = 0; i < 100; i++) mni_team_run(team, CHUNKS, note, &again);
-    int changes = 0;
-    for (int c = 0; c < CHUNKS; c++) {
-        ck_assert_int_eq(again.count[c], 100);
-        ck_assert(pthread_equal(first.thread[c], again.thread[c]));
-        changes += c > 0 && !pthread_equal(first.thread[c], first.thread[c - 1]);
+    for (int i = 0; i < 10000 && *number < value; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+    ck_assert_int_ge(*number, value);
+}
+
+/* The first chunks of all shares are at work at once; that of the last share ends after all others. */
+static void meet(void *arg, int64_t chunk)
+{
+    meeting *m = arg;
+    if (chunk % SHARE == 0) {
+        m->begun++;
+        wait_for(&m->begun, MEMBERS);
     }
-    ck_assert_int_eq(changes, 3); /* four blocks */
+    if (chunk == MEETING - SHARE) wait_for(&m->ended, MEETING - 1);
+    note(&m->r, chunk);
+    m->ended++;
+}
+
+START_TEST(each_thread_has_a_share_and_takes_over_what_others_have_not_begun)
+{
+    mni_team *team = mni_team_new(MEMBERS);
+    meeting m = {.begun = 0};
+    mni_team_run(team, MEETING, meet, &m);
+    const pthread_t *thread = m.r.thread;
+    for (int c = 0; c < MEETING; c++) ck_assert_int_eq(m.r.count[c], 1);
+    for (int i = 0; i < MEETING; i += SHARE)
+        for (int j = 0; j < i; j += SHARE) ck_assert(!pthread_equal(thread[i], thread[j]));
+    for (int c = MEETING - SHARE + 1; c < MEETING; c++)
+        ck_assert(!pthread_equal(thread[c], thread[MEETING - SHARE]));
     mni_team_free(team);
 }
 END_TEST
@@ -539,7 +565,7 @@ int main(void)
         all_memory_goes_through_the_hook,
         the_hook_is_refused_while_memory_is_alive_or_when_incomplete,
         every_chunk_runs_once_whatever_the_team,
-        a_chunk_stays_with_its_thread_and_all_threads_work,
+        each_thread_has_a_share_and_takes_over_what_others_have_not_begun,
         a_team_works_after_it_has_slept,
         the_caller_waits_for_slow_workers,
         ranges_cover_everything_once,

@@ -26,7 +26,15 @@ enum {
 
 enum { IDLE, WORK, ASLEEP, STOP }; /* of a mailbox */
 
+/* Chunks that a member has not begun; other members take of them when they have none left, so that all end
+ * together also where one of the processors has other work. */
+typedef struct share {
+    _Alignas(64) _Atomic int64_t next;
+    int64_t end;
+} share;
+
 typedef struct worker {
+    share share;
     _Alignas(64) _Atomic int mail; /* a cache line for each, or spinning would slow the others */
     int index;                     /* in the team; the caller is 0 */
     _Atomic int cpu;               /* where it was at its last work */
@@ -42,11 +50,11 @@ struct mni_team {
     bool busy; /* written between calls of fn only, so chunks may read it */
     mni_chunk_fn fn;
     void *arg;
-    int64_t chunks;
     int members; /* threads that take part in this run */
     int cpu;     /* where the caller is */
     pthread_mutex_t mutex;
     pthread_cond_t done;
+    share own;                        /* the caller's */
     _Alignas(64) _Atomic int pending; /* workers still at it */
     _Atomic bool caller_sleeps;
     worker workers[]; /* size - 1 */
@@ -107,13 +115,32 @@ static void step_aside(worker *w)
 }
 #endif
 
-/* The contiguous block of chunks of one member. */
-static void run_share(const mni_team *team, int member)
+static share *share_of(mni_team *team, int member)
 {
-    int64_t each = team->chunks / team->members, more = team->chunks % team->members;
-    int64_t begin = each * member + (member < more ? member : more);
-    int64_t end = begin + each + (member < more ? 1 : 0);
-    for (int64_t c = begin; c < end; c++) team->fn(team->arg, c);
+    return member == 0 ? &team->own : &team->workers[member - 1].share;
+}
+
+/* A contiguous block of chunks for each member. */
+static void deal(mni_team *team, int64_t chunks)
+{
+    const int64_t each = chunks / team->members, more = chunks % team->members;
+    int64_t begin = 0;
+    for (int i = 0; i < team->members; i++) {
+        share *s = share_of(team, i);
+        atomic_store_explicit(&s->next, begin, memory_order_relaxed);
+        begin = s->end = begin + each + (i < more);
+    }
+}
+
+/* A member's own share, then what is left of the others'. */
+static void run_shares(mni_team *team, int member)
+{
+    for (int i = 0; i < team->members; i++) {
+        share *s = share_of(team, (member + i) % team->members);
+        int64_t c;
+        while ((c = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end)
+            team->fn(team->arg, c);
+    }
 }
 
 /* Waits for mail other than IDLE. */
@@ -148,7 +175,7 @@ static void *work(void *arg)
     mni_team *team = w->team;
     while (receive(w) == WORK) {
         step_aside(w);
-        run_share(team, w->index);
+        run_shares(team, w->index);
         atomic_store_explicit(&w->mail, IDLE, memory_order_relaxed);
         if (atomic_fetch_sub(&team->pending, 1) == 1 && atomic_load(&team->caller_sleeps)) {
             pthread_mutex_lock(&team->mutex);
@@ -270,12 +297,12 @@ void mni_team_run(mni_team *team, int64_t chunks, mni_chunk_fn fn, void *arg)
     team->busy = true;
     team->fn = fn;
     team->arg = arg;
-    team->chunks = chunks;
     team->members = chunks < team->size ? (int)chunks : team->size;
     team->cpu = here();
+    deal(team, chunks);
     atomic_store_explicit(&team->pending, team->members - 1, memory_order_relaxed);
     for (int i = 1; i < team->members; i++) send(&team->workers[i - 1], WORK);
-    run_share(team, 0);
+    run_shares(team, 0);
     wait_for_workers(team);
     team->busy = false;
 }

@@ -20,8 +20,8 @@ int mni_team_size(const mni_team *team); /* 1 for NULL */
 typedef void (*mni_chunk_fn)(void *arg, int64_t chunk);
 
 /* Calls fn(arg, c) once for every c in [0, chunks), on all threads of the team, and returns when
- * all are done. Chunk c goes to the same thread in every call with as many chunks (caches).
- * Inline in a forked child, whose workers do not exist. */
+ * all are done. Chunk c goes to the same thread in every call with as many chunks (caches), unless
+ * that one is behind the others. Inline in a forked child, whose workers do not exist. */
 void mni_team_run(mni_team *team, int64_t chunks, mni_chunk_fn fn, void *arg);
 
 typedef void (*mni_range_fn)(void *arg, int64_t begin, int64_t end);
