@@ -60,7 +60,7 @@ static bool prefer_blas(const mni_product *p)
  * them for the team; whole panels, which it packs: so as many rows as stay in the L2 cache with their
  * depth. A block for BLAS packs both of its sides, so it is larger. */
 enum { BLOCKS = 16 };
-enum { OWN_WORK = 1 << 18, OWN_COLUMNS = 32, OWN_ROWS = 256, OWN_ELEMENTS = 1 << 18 };
+enum { OWN_WORK = 1 << 18, OWN_COLUMNS = 32, OWN_ROWS = 512, OWN_ELEMENTS = 1 << 19 };
 enum { OWN_HALVES = 56 };
 enum { BLAS_WORK = 1 << 22, BLAS_COLUMNS = 256, BLAS_ROWS = 512 };
 

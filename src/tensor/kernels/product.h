@@ -252,6 +252,16 @@ MNI_INLINE void FN(copy_most)(const T *from, T *to, int64_t n)
     memcpy(to + n - HALF, from + n - HALF, HALF * sizeof *to);
 }
 
+/* to [n] <- from, LANES / 2 <= n: the last vector overlaps. */
+MNI_INLINE void FN(copy_row)(const T *from, T *to, int64_t n)
+{
+    if (n < FN(LANES)) FN(copy_most)(from, to, n);
+    for (int64_t j = 0; n >= FN(LANES) && j < n; j += FN(LANES)) {
+        if (j + FN(LANES) > n) j = n - FN(LANES);
+        *(FN(loose) *)(to + j) = *(const FN(loose) *)(from + j);
+    }
+}
+
 /* c [n, rows] (rows cr apart, n <= LANES) <- sums [rows, LANES]^T (rows `width` apart), rows <= ROWS;
  * + what was there when `add`. */
 static void FN(store_turned)(int64_t rows, int64_t n, const T *sums, int64_t width, T *c,
@@ -328,6 +338,10 @@ static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int
             for (int64_t j = 0; j < n; j += FN(LANES)) FN(store_turned)
             (rows, n - j < FN(LANES) ? n - j : FN(LANES), edge + j, width, c + j * p->sc[1],
              p->sc[1], add);
+            continue;
+        }
+        if (p->sc[1] == 1 && !add && 2 * n >= FN(LANES)) {
+            for (int64_t i = 0; i < rows; i++) FN(copy_row)(edge + i * width, c + i * p->sc[0], n);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)
