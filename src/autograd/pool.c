@@ -51,7 +51,10 @@ void mni_arena_free(mni_arena *a)
  * first that holds it. */
 static int class_of(size_t bytes, size_t *rounded)
 {
-    if (bytes < 64) bytes = 64;
+    if (bytes <= 64) { /* a few numbers, most often */
+        *rounded = 64;
+        return 0;
+    }
     int octave = 63 - __builtin_clzll((unsigned long long)bytes);
     size_t step = (size_t)1 << (octave - 2);
     size_t up = (bytes + step - 1) / step; /* 4..8 quarters of the octave */
@@ -206,7 +209,7 @@ enum { QUARANTINE = 1024 };
 
 /* Where the i-th slab of a step stands: the first ones alternate between two banks from step to
  * step, so that a tensor used after the reset is noticed, too. */
-static int64_t slab_place(const mn_tape *t, int64_t i)
+static uint64_t slab_place(const mn_tape *t, uint64_t i)
 {
     enum { BANK = QUARANTINE / MNI_SLAB };
     return i >= BANK || t->odd_step ? i + BANK : i;
@@ -214,12 +217,13 @@ static int64_t slab_place(const mn_tape *t, int64_t i)
 
 mn_tensor *mni_header_at(mn_tape *t, int64_t i)
 {
-    return t->slabs[slab_place(t, i / MNI_SLAB)] + i % MNI_SLAB;
+    const uint64_t k = (uint64_t)i; /* whose quotient takes less than that of a signed number */
+    return t->slabs[slab_place(t, k / MNI_SLAB)] + k % MNI_SLAB;
 }
 
 static mn_tensor *slab_header(mn_tape *t)
 {
-    int64_t place = slab_place(t, t->n_headers / MNI_SLAB);
+    const int64_t place = (int64_t)slab_place(t, (uint64_t)t->n_headers / MNI_SLAB);
     if (place >= t->slab_capacity) {
         int64_t more = t->slab_capacity ? 2 * t->slab_capacity : 32;
         size_t size = sizeof(mn_tensor *);
