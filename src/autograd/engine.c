@@ -320,6 +320,8 @@ static void clear_slots(mni_pass *p, const mn_node *n)
     for (int k = 0; k < n->n_out; k++) slot_clear(p, n, &n->out[k]);
 }
 
+enum { CACHED = 4096 }; /* nodes that the caches hold with all that belongs to them */
+
 /* A graph larger than the caches is a chain of misses from node to saved tensor to storage: each is asked
  * for some nodes before it is needed. */
 static void fetch_ahead(const mn_tape *t, int64_t i, int64_t first)
@@ -344,9 +346,10 @@ static void fetch_ahead(const mn_tape *t, int64_t i, int64_t first)
  * gradients stay where they are: they are results. */
 static void walk(mn_tape *t, mni_pass *p, int64_t last, int64_t first)
 {
+    const bool large = last - first > CACHED;
     for (int64_t i = last; i >= first && p->pending && !t->error; i--) {
         mn_node *n = t->nodes[i];
-        fetch_ahead(t, i, first);
+        if (large) fetch_ahead(t, i, first);
         if (!concerns(p, n) || !arrived(p, n)) continue;
         visit_in_scope(t, p, n);
         if (!n->captured) clear_slots(p, n);

@@ -77,12 +77,14 @@ void mn_tape_reset(mn_tape *t)
         mn_release(t->leaves[i].node->leaf);
         t->leaves[i] = (mni_leaf_slot){0};
     }
-    for (int64_t i = 0; i < t->n_headers; i++) {
-        mn_tensor *x = mni_header_at(t, i);
-        mni_storage_release(x->storage);
-        x->storage = NULL;
-        x->node = NULL;
-        x->leaf = NULL;
+    for (int64_t i = 0; i < t->n_headers; i += MNI_SLAB) {
+        mn_tensor *x = mni_header_at(t, i); /* the first one of a slab */
+        for (int64_t k = i; k < i + MNI_SLAB && k < t->n_headers; k++, x++) {
+            mni_storage_release(x->storage);
+            x->storage = NULL;
+            x->node = NULL;
+            x->leaf = NULL;
+        }
     }
     t->n_headers = t->n_made = t->n_dead = t->n_nodes = 0;
     t->live = t->dead_first = t->dead_last = NULL;
