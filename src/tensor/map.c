@@ -88,26 +88,6 @@ static bool operands_apart(const mni_loop *l)
     return apart && l->stride[0][l->ndim - 1] == 1;
 }
 
-/* All operands are one run each, and short. */
-static bool map_flat(const map_job *job, const mn_tensor *const *operand, int operands)
-{
-    const mn_tensor *y = operand[0];
-    bool flat = y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL, apart = false;
-    for (int o = 0; flat && o < operands; o++) {
-        flat = one_run(operand[o], y);
-        apart = apart || (operand[o]->numel == 1 && y->numel != 1);
-    }
-    if (!flat || (apart && job->gather)) return false;
-    char *at[MNI_OPERANDS];
-    int64_t stride[MNI_OPERANDS];
-    for (int o = 0; o < operands; o++) {
-        at[o] = operand[o]->data;
-        stride[o] = operand[o]->numel != 1;
-    }
-    call_kernel(job, y->numel, at, stride);
-    return true;
-}
-
 /* job: its kernel, p and gather are set. */
 static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tensor *a,
                 const mn_tensor *b, const mn_tensor *c)
@@ -116,7 +96,6 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
     mni_loop *l = &job->loop;
     bool flat = y->contiguous;
     l->operands = c ? 4 : b ? 3 : 2;
-    if (map_flat(job, operand, l->operands)) return;
     l->ndim = 0;
     for (int o = 0; o < l->operands; o++) {
         job->data[o] = operand[o]->data;
@@ -144,21 +123,29 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
         mni_team_range(team, l->n, MNI_GRAIN, map_range, job);
 }
 
-/* Whether x and y are one run, as they are: graphs of single numbers live on this. */
-static inline bool alike(const mn_tensor *x, const mn_tensor *y)
+/* Whether x is one run beside y, and short, so that a kernel may have both as they are: graphs of single
+ * numbers live on this. Where one number beside many shall be gathered, it may not. */
+static inline bool near(const mn_tensor *x, const mn_tensor *y, bool gather)
 {
-    return x->numel == y->numel && x->contiguous && y->contiguous && y->numel <= MNI_SERIAL;
+    return y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL && one_run(x, y) &&
+           (!gather || x->numel == y->numel);
+}
+
+static inline int64_t step(const mn_tensor *x, const mn_tensor *y)
+{
+    return x->numel == y->numel;
 }
 
 void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tensor *y,
               const double *p)
 {
-    if (alike(x, y)) {
+    const bool gather = true;
+    if (near(x, y, gather)) {
         k[x->dtype](y->numel, x->data, 1, y->data, 1, p);
         return;
     }
     map_job job; /* it is large, and all that is read of it gets set */
-    job.gather = true;
+    job.gather = gather;
     job.kernel.unary = k[x->dtype];
     job.p = p;
     map(team, &job, y, x, NULL, NULL);
@@ -167,12 +154,13 @@ void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tens
 void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
               mn_tensor *y, const double *p)
 {
-    if (alike(a, y) && alike(b, y)) {
-        k[a->dtype](y->numel, a->data, 1, b->data, 1, y->data, 1, p);
+    const bool gather = y->dtype == MN_BOOL; /* arithmetic is cheap, and has loops for constants */
+    if (near(a, y, gather) && near(b, y, gather)) {
+        k[a->dtype](y->numel, a->data, step(a, y), b->data, step(b, y), y->data, 1, p);
         return;
     }
     map_job job;
-    job.gather = y->dtype == MN_BOOL; /* arithmetic is cheap, and has loops for constants */
+    job.gather = gather;
     job.kernel.binary = k[a->dtype];
     job.p = p;
     map(team, &job, y, a, b, NULL);
@@ -181,12 +169,13 @@ void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const 
 void mni_map3(mni_team *team, const mni_ternary_fn *k, const mn_tensor *a, const mn_tensor *b,
               const mn_tensor *c, mn_tensor *y, const double *p)
 {
-    if (alike(a, y) && alike(b, y) && alike(c, y)) {
+    const bool gather = true;
+    if (near(a, y, gather) && near(b, y, gather) && near(c, y, gather)) {
         k[a->dtype](y->numel, a->data, 1, b->data, 1, c->data, 1, y->data, 1, p);
         return;
     }
     map_job job;
-    job.gather = true;
+    job.gather = gather;
     job.kernel.ternary = k[a->dtype];
     job.p = p;
     map(team, &job, y, a, b, c);
@@ -195,12 +184,13 @@ void mni_map3(mni_team *team, const mni_ternary_fn *k, const mn_tensor *a, const
 void mni_copy(mni_team *team, const mn_tensor *x, mn_tensor *y)
 {
     const mni_unary_fn copy = mni_kernels()->copy[y->dtype][x->dtype];
-    if (alike(x, y)) {
-        copy(y->numel, x->data, 1, y->data, 1, NULL);
+    const bool gather = false; /* it is what gathers */
+    if (near(x, y, gather)) {
+        copy(y->numel, x->data, step(x, y), y->data, 1, NULL);
         return;
     }
     map_job job;
-    job.gather = false; /* it is what gathers */
+    job.gather = gather;
     job.kernel.unary = copy;
     job.p = NULL;
     map(team, &job, y, x, NULL, NULL);
