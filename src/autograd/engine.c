@@ -60,13 +60,6 @@ static void slot_add(mn_tape *t, mni_pass *p, mn_node *n, int k, mn_tensor *grad
     }
 }
 
-static bool same_shape(const mn_tensor *x, const mni_output *o)
-{
-    bool same = x->ndim == o->ndim;
-    for (int d = 0; same && d < x->ndim; d++) same = x->shape[d] == o->shape[d];
-    return same;
-}
-
 /* Sums grad over the dimensions that broadcasting added or stretched. NULL with the tape's error
  * set. */
 static mn_tensor *reduce_to(mn_tape *t, mn_tensor *grad, const mni_output *o)
@@ -99,10 +92,10 @@ static void contribute(mn_tape *t, mni_pass *p, mn_node *n, int i, mn_tensor *gr
         return;
     }
     t->op = NULL;
-    if (!same_shape(grad, slot) && (n->op->flags & MN_OP_BROADCASTS))
+    if (!mni_has_shape(grad, slot) && (n->op->flags & MN_OP_BROADCASTS))
         grad = reduce_to(t, grad, slot);
     t->op = n->op;
-    if (grad && !same_shape(grad, slot)) {
+    if (grad && !mni_has_shape(grad, slot)) {
         char a[200], b[200];
         mn_tape_fail(t, MN_ERR_SHAPE, "the gradient of input %d has shape %s, the input %s", i,
                      mni_shape_text(a, sizeof a, grad->ndim, grad->shape),
@@ -125,12 +118,10 @@ static mn_tensor *direct_leaf(const mn_node *n, int i)
     return direct ? x : NULL;
 }
 
-mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
+/* Where to write the gradient of input i, which is the leaf x, or NULL: none that can be written in place. */
+static mn_tensor *grad_into(mn_node *n, int i, mn_tensor *x, bool *accumulate)
 {
     mn_tape *t = n->tape;
-    *accumulate = false;
-    if (t->error || !mni_needs(n, i)) return NULL;
-    mn_tensor *x = direct_leaf(n, i);
     mn_node *from = n->in[i].node;
     if (!x) {
         const mni_output *o = &from->out[n->in[i].output];
@@ -144,29 +135,31 @@ mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
     return x->leaf->grad;
 }
 
+mn_tensor *mn_grad_into(mn_node *n, int i, bool *accumulate)
+{
+    *accumulate = false;
+    if (n->tape->error || !mni_needs(n, i)) return NULL;
+    return grad_into(n, i, direct_leaf(n, i), accumulate);
+}
+
 mn_tensor *mni_grad_over(mn_node *n, int i, int k, bool *accumulate)
 {
-    mn_tensor *gy = n->out[k].grad;
-    const bool free = !n->captured && !n->tape->pass->search && !n->tape->error && exclusive(gy);
-    if (!free || !mni_needs(n, i) || direct_leaf(n, i)) return mn_grad_into(n, i, accumulate);
     *accumulate = false;
-    return gy;
+    if (n->tape->error || !mni_needs(n, i)) return NULL;
+    mn_tensor *gy = n->out[k].grad, *x = direct_leaf(n, i);
+    const bool free = !n->captured && !n->tape->pass->search && exclusive(gy);
+    return free && !x ? gy : grad_into(n, i, x, accumulate);
 }
 
 mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_tensor *row)
 {
     bool accumulate;
-    mn_tensor *gx = mn_grad_into(n, i, &accumulate), *x = gx ? direct_leaf(n, i) : NULL;
-    if (!gx) return NULL;
-    if (x && !accumulate && !x->leaf->seen && !n->tape->pass->search) {
-        if (mni_leaf_keep_factors(x, column->data, row->data)) return gx;
-        mni_tape_adopt(n->tape, "the gradient");
-        return NULL;
-    }
-    mni_gemm(mni_tape_team(n->tape), (mn_dtype)gx->dtype, gx->shape[0], gx->shape[1], 1,
-             (mni_matrix){column->data, 1, 1}, (mni_matrix){row->data, gx->shape[1], 1}, gx->data,
-             gx->shape[1], NULL, accumulate);
-    return gx;
+    if (n->tape->error || n->tape->pass->search || !mni_needs(n, i)) return NULL;
+    mn_tensor *x = direct_leaf(n, i);
+    if (!x || (x->leaf && (x->leaf->filled || x->leaf->seen))) return NULL;
+    mn_tensor *gx = grad_into(n, i, x, &accumulate);
+    if (!gx || mni_leaf_keep_factors(x, column->data, row->data)) return gx;
+    return mni_tape_adopt(n->tape, "the gradient");
 }
 
 /* ---- one node ---- */
@@ -181,7 +174,7 @@ static void run_hooks(mn_tape *t, mni_pass *p, mn_node *n, mni_output *slot)
             mni_tape_adopt(t, "the gradient that a hook returned");
         } else if (!mni_check_input(t, g, 0)) {
             return;
-        } else if (g == MN_NONE || g->dtype != slot->dtype || !same_shape(g, slot)) {
+        } else if (g == MN_NONE || g->dtype != slot->dtype || !mni_has_shape(g, slot)) {
             mn_tape_fail(t, MN_ERR_SHAPE, "a hook returned a gradient of another shape or dtype");
         } else {
             slot_set(p, n, slot, g);

@@ -275,6 +275,13 @@ static inline bool mni_needs(const mn_node *n, int i)
     return from && (!p || p->to_leaves || from->stamp == p->id);
 }
 
+static inline bool mni_has_shape(const mn_tensor *x, const mni_output *o)
+{
+    bool same = x->ndim == o->ndim;
+    for (int d = 0; same && d < x->ndim; d++) same = x->shape[d] == o->shape[d];
+    return same;
+}
+
 /* leaf.c */
 mni_leaf *mni_leaf_of(mn_tensor *x); /* x->leaf, made when missing; NULL with the last error */
 void mni_hooks_ran(mni_leaf *leaf);  /* ends `running`, and frees the hooks removed meanwhile */
@@ -290,7 +297,8 @@ void mni_leaf_write(mni_team *team, mni_leaf *leaf); /* what is still pending of
  * sees that: what is read once lies in the cache where it is written. */
 mn_tensor *mni_grad_over(mn_node *n, int i, int k, bool *accumulate);
 
-/* In a backward_fast function: gx[i] for the gradient of input i, a matrix, that is column row. */
+/* In a backward_fast function: gx[i] for the gradient of input i, a matrix, that is column row, where it may
+ * stay these two; NULL: not there, but by mn_grad_into. */
 mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_tensor *row);
 
 /* checkpoint.c: gives what was saved inside the checkpoint its storage back; false with the tape's error */

@@ -266,9 +266,8 @@ static void linear_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, m
         mni_gemm(team, dtype, ins ? gx[0]->numel / ins : 0, ins, outs, rows_of(g, outs),
                  matrix(w, 0), gx[0]->data, ins, NULL, accumulate);
     }
-    if (x && rows == 1) {
-        gx[1] = mni_grad_outer(n, 1, g, x);
-    } else if (x && (gx[1] = mn_grad_into(n, 1, &accumulate))) {
+    if (x && rows == 1) gx[1] = mni_grad_outer(n, 1, g, x);
+    if (x && !gx[1] && (gx[1] = mn_grad_into(n, 1, &accumulate))) {
         int64_t ins = gx[1]->shape[1];
         mni_gemm(team, dtype, outs, ins, rows, transposed(rows_of(g, outs)), rows_of(x, ins),
                  gx[1]->data, ins, NULL, accumulate);

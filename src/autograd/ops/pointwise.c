@@ -92,11 +92,9 @@ static void mul_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_t
     bool same = true;
     for (int i = 0; i < 2 && same; i++) {
         if (!needs[i]) continue;
-        int ndim;
-        const int64_t *shape = mn_input_shape(n, i, &ndim);
         factor[i] = mn_saved(n, 1 - i);
-        same = factor[i] && mni_same_shape(factor[i], gy[0]) && ndim == gy[0]->ndim;
-        for (int d = 0; d < ndim && same; d++) same = shape[d] == gy[0]->shape[d];
+        same = factor[i] && mni_same_shape(factor[i], gy[0]) &&
+               mni_has_shape(gy[0], &n->in[i].node->out[n->in[i].output]);
     }
     if (!same) {
         mul_backward(t, n, gy, gx);
