@@ -20,7 +20,7 @@ static bool has_grad(const mn_tensor *p)
 
 mn_tensor *mni_usable_grad(const mn_tensor *p)
 {
-    return p->requires_grad ? mn_tensor_grad(p) : NULL;
+    return has_grad(p) ? mn_tensor_grad(p) : NULL;
 }
 
 /* A backward pass that failed leaves gradients that are neither the old nor the new. */
@@ -210,14 +210,12 @@ static void step_one(mn_optim *o, const mni_group *g, mni_slot *s, mni_team *tea
     const bool pending = p->leaf->factors.state == MNI_PENDING;
     if (pending && o->cls->loop == MNI_LOOP_sgd && alone(&u) && p->contiguous) {
         step_rows(team, &u);
-        mni_touch(p, o->cls->name);
-        return;
-    }
-    mni_leaf_write(team, p->leaf);
-    if (o->cls->loop) {
-        mni_optim_run(team, &u, mni_loop(o->cls->loop, u.dtype));
     } else {
-        o->cls->whole(&u, team);
+        mni_leaf_write(team, p->leaf);
+        if (o->cls->loop)
+            mni_optim_run(team, &u, mni_loop(o->cls->loop, u.dtype));
+        else
+            o->cls->whole(&u, team);
     }
     if (!p->contiguous) mni_copy(team, &copy, p);
     mni_touch(p, o->cls->name);

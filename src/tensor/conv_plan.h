@@ -1,5 +1,6 @@
 /*
- * tensor/conv_plan.h: how the work of a convolution is cut, by its sizes alone.
+ * tensor/conv_plan.h: how the work of a convolution is cut, by its sizes alone; and what its three ways
+ * (conv.c, winograd.c, direct.c) share.
  */
 #ifndef MNI_CONV_PLAN_H
 #define MNI_CONV_PLAN_H

@@ -43,16 +43,17 @@ static int64_t weights_of(const direct_job *job)
 /* How it is cut; false where another way is better. */
 static bool plan(const mni_conv_sizes *sizes, mni_conv_role role, direct_job *job)
 {
-    *job = (direct_job){.s = *sizes, .role = role, .sums = 1};
-    mni_conv_sizes *s = &job->s;
-    if (role == MNI_CONV_X) mni_conv_turned(sizes, s);
+    mni_conv_sizes turned;
+    const mni_conv_sizes *s = role == MNI_CONV_X ? &turned : sizes;
+    if (role == MNI_CONV_X) mni_conv_turned(sizes, &turned);
     bool fit = s->dtype == MN_F32 && s->in[0] == 1 && s->out[0] == 1 && s->kernel[0] == 1 &&
                s->padding[0] == 0;
     for (int d = 1; d < 3; d++) fit = fit && s->stride[d] == 1 && s->padding[d] >= 0;
-    job->taps = s->ins * volume(s->kernel);
+    const int64_t taps = s->ins * volume(s->kernel);
     const int64_t vectors = divide_up(s->out[2], MNI_MOST_LANES) * MNI_MOST_LANES;
-    if (!fit || job->taps > MOST_TAPS || s->out[2] < MNI_MOST_LANES || 2 * vectors > 3 * s->out[2])
+    if (!fit || taps > MOST_TAPS || s->out[2] < MNI_MOST_LANES || 2 * vectors > 3 * s->out[2])
         return false;
+    *job = (direct_job){.s = *s, .role = role, .taps = taps, .sums = 1};
     job->pitch = s->out[2] + extra(s, 2);
     job->lines = least(s->out[1], PART / (s->ins * job->pitch) - extra(s, 1));
     if (job->lines < 1) return false;
