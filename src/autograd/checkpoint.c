@@ -110,7 +110,7 @@ static mn_node *open_checkpoint(mn_tape *t, mn_function f, mn_tensor *const *in,
 {
     if (n > 255) return mn_tape_fail(t, MN_ERR_ARGUMENT, "%d inputs, at most 255 are possible", n);
     checkpoint *c = mni_arena_take(&t->arena, sizeof *c);
-    mn_node *node = c ? mni_node_new(t, &checkpoint_op, 0, NULL, 0) : NULL;
+    mn_node *node = c ? mni_node_new(t, &checkpoint_op, NULL, 0) : NULL;
     if (!node) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the graph");
     for (int i = 0; i < n; i++) mn_save(node, in[i]);
     *c = (checkpoint){.f = f, .user = user, .made = t->n_made};

@@ -22,7 +22,7 @@ static bool exclusive(const mn_tensor *x)
  * walk down to nodes from long before. One to the leaves lists those it has something for. */
 static void list_leaf(mni_pass *p, mn_node *n)
 {
-    if (!p->to_leaves || !n->leaf || n->listed == p->id) return;
+    if (!p->to_leaves || n->listed == p->id) return;
     n->listed = p->id;
     n->next_leaf = p->leaves;
     p->leaves = n;
@@ -36,13 +36,23 @@ static void slot_clear(mni_pass *p, const mn_node *n, mni_output *slot)
     if (!n->leaf) p->pending--;
 }
 
-static void slot_set(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
+/* Of an empty slot. */
+static inline void slot_fill(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
 {
     mni_header_ref(grad);
-    slot_clear(p, n, slot);
     slot->grad = grad;
-    if (!n->leaf) p->pending++;
-    list_leaf(p, n);
+    if (n->leaf)
+        list_leaf(p, n);
+    else
+        p->pending++;
+}
+
+static void slot_set(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
+{
+    mni_header_ref(grad); /* which may be the one that is there */
+    slot_clear(p, n, slot);
+    slot_fill(p, n, slot, grad);
+    mni_header_unref(grad);
 }
 
 /* The first contribution is shared, later ones are summed: in place where only the slot holds
@@ -51,7 +61,7 @@ static void slot_add(mn_tape *t, mni_pass *p, mn_node *n, int k, mn_tensor *grad
 {
     mni_output *slot = &n->out[k];
     if (!slot->grad) {
-        slot_set(p, n, slot, grad);
+        slot_fill(p, n, slot, grad);
     } else if (!p->create_graph && exclusive(slot->grad)) {
         mni_map2(t->team, mni_kernels()->add, slot->grad, grad, slot->grad, NULL);
     } else {
@@ -71,11 +81,28 @@ static mn_tensor *reduce_to(mn_tape *t, mn_tensor *grad, const mni_output *o)
     return extra > 0 ? mn_reshape(t, grad, o->ndim, o->shape) : grad;
 }
 
+/* A gradient of another shape than input i: summed down to it where that broadcasts; NULL with the tape's
+ * error set. */
+static mn_tensor *reshaped(mn_tape *t, const mn_node *n, int i, mn_tensor *grad,
+                           const mni_output *slot)
+{
+    if (n->op->flags & MN_OP_BROADCASTS) {
+        t->op = NULL;
+        grad = reduce_to(t, grad, slot);
+        t->op = n->op;
+    }
+    if (!grad || mni_has_shape(grad, slot)) return grad;
+    char a[200], b[200];
+    return mn_tape_fail(t, MN_ERR_SHAPE, "the gradient of input %d has shape %s, the input %s", i,
+                        mni_shape_text(a, sizeof a, grad->ndim, grad->shape),
+                        mni_shape_text(b, sizeof b, slot->ndim, slot->shape));
+}
+
 /* Hands grad, the gradient of input i of node n, to where that input came from. */
 static void contribute(mn_tape *t, mni_pass *p, mn_node *n, int i, mn_tensor *grad)
 {
-    mni_output *slot = &n->in[i].node->out[n->in[i].output];
     mn_node *from = n->in[i].node;
+    mni_output *slot = &from->out[n->in[i].output];
     if (from->leaf && from->touched == p->id && grad == from->leaf->leaf->grad) {
         from->leaf->leaf->filled = true; /* mn_grad_into: it is there already */
         mni_touch(grad, NULL);
@@ -91,17 +118,8 @@ static void contribute(mn_tape *t, mni_pass *p, mn_node *n, int i, mn_tensor *gr
                      mn_dtype_name((mn_dtype)grad->dtype), mn_dtype_name((mn_dtype)slot->dtype));
         return;
     }
-    t->op = NULL;
-    if (!mni_has_shape(grad, slot) && (n->op->flags & MN_OP_BROADCASTS))
-        grad = reduce_to(t, grad, slot);
-    t->op = n->op;
-    if (grad && !mni_has_shape(grad, slot)) {
-        char a[200], b[200];
-        mn_tape_fail(t, MN_ERR_SHAPE, "the gradient of input %d has shape %s, the input %s", i,
-                     mni_shape_text(a, sizeof a, grad->ndim, grad->shape),
-                     mni_shape_text(b, sizeof b, slot->ndim, slot->shape));
-    }
-    if (!t->error) slot_add(t, p, from, n->in[i].output, grad);
+    if (!mni_has_shape(grad, slot)) grad = reshaped(t, n, i, grad, slot);
+    if (grad) slot_add(t, p, from, n->in[i].output, grad);
     t->op = n->op;
 }
 
@@ -163,6 +181,13 @@ mn_tensor *mni_grad_outer(mn_node *n, int i, const mn_tensor *column, const mn_t
 }
 
 /* ---- one node ---- */
+
+/* Whether the pass has to do with the node at all: others may hold gradients of a pass around
+ * this one. */
+static bool concerns(const mni_pass *p, const mn_node *n)
+{
+    return p->to_leaves || n->stamp == p->id;
+}
 
 static void run_hooks(mn_tape *t, mni_pass *p, mn_node *n, mni_output *slot)
 {
@@ -230,7 +255,8 @@ static void run_backward(mn_tape *t, mni_pass *p, mn_node *n)
     (fast ? n->op->backward_fast : n->op->backward)(t, n, gy, gx);
     t->op = n->op;
     for (int i = 0; i < n->n_in && !t->error; i++) {
-        if (!gx[i] || !mni_needs(n, i)) continue;
+        const mn_node *from = gx[i] ? n->in[i].node : NULL;
+        if (!from || !concerns(p, from)) continue;
         if (p->search && !finite_gradient(t, gx[i], "input", i, "but that of its result is finite"))
             return;
         contribute(t, p, n, i, gx[i]);
@@ -282,30 +308,33 @@ static bool arrived(const mni_pass *p, const mn_node *n)
     return false;
 }
 
-/* Whether the pass has to do with the node at all: others may hold gradients of a pass around
- * this one. */
-static bool concerns(const mni_pass *p, const mn_node *n)
+/* Around visits: what a node's work makes is freed behind it, and messages name its module. */
+static void visits_begin(mn_tape *t, mni_pass *p)
 {
-    return p->to_leaves || n->stamp == p->id;
+    p->scope = mni_scope_begin(t, p->create_graph ? MN_ENABLE_GRAD : MN_NO_GRAD);
+    p->frame = (mni_frame){.up = t->frame};
+    t->frame = &p->frame;
+}
+
+static void visits_end(mn_tape *t, mni_pass *p)
+{
+    t->frame = p->frame.up;
+    mni_scope_end(t, p->scope);
 }
 
 static void visit_in_scope(mn_tape *t, mni_pass *p, mn_node *n)
 {
-    mni_frame *outer = t->frame;
-    mni_frame frame = {.label = n->label};
-    mn_scope scope = mn_scope_begin(t, p->create_graph ? MN_ENABLE_GRAD : MN_NO_GRAD);
     if (p->to_leaves)
         n->visited = p->id;
     else if (n->captured && n->captured->pass == p->id)
         n->captured->visited = true;
     p->node = n;
-    t->frame = &frame;
+    p->frame.label = n->label;
     t->op = n->op;
     visit(t, p, n);
     t->op = NULL;
-    t->frame = outer;
     p->node = NULL;
-    mn_scope_end(t, scope, NULL, 0);
+    mni_scope_clear(t, &p->scope, p->create_graph);
 }
 
 static void clear_slots(mni_pass *p, const mn_node *n)
@@ -340,6 +369,7 @@ static void fetch_ahead(const mn_tape *t, int64_t i, int64_t first)
 static void walk(mn_tape *t, mni_pass *p, int64_t last, int64_t first)
 {
     const bool large = last - first > CACHED;
+    visits_begin(t, p);
     for (int64_t i = last; i >= first && p->pending && !t->error; i--) {
         mn_node *n = t->nodes[i];
         if (large) fetch_ahead(t, i, first);
@@ -352,6 +382,7 @@ static void walk(mn_tape *t, mni_pass *p, int64_t last, int64_t first)
         visit_in_scope(t, p, n);
         clear_slots(p, n);
     }
+    visits_end(t, p);
     if (!t->error) return;
     for (int64_t i = last; i >= first; i--) {
         mn_node *n = t->nodes[i];
@@ -402,7 +433,7 @@ static bool origin(mn_tape *t, mn_tensor *y, int k, mni_edge *e)
 static void run_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n,
                      mn_tensor *const *cotangents, int64_t last, int64_t first)
 {
-    mn_scope scope = mn_scope_begin(t, p->create_graph ? MN_ENABLE_GRAD : MN_NO_GRAD);
+    mn_scope scope = mni_scope_begin(t, p->create_graph ? MN_ENABLE_GRAD : MN_NO_GRAD);
     for (int k = 0; k < n && !t->error; k++) {
         mni_edge e;
         mn_tensor *v = cotangent(t, outputs[k], cotangents, k);
@@ -411,7 +442,7 @@ static void run_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n,
     }
     p->search = t->detect_anomaly && (!cotangents || mni_all_finite(cotangents, n));
     t->op = NULL;
-    mn_scope_end(t, scope, NULL, 0);
+    mni_scope_end(t, scope);
     walk(t, p, last, first);
 }
 
@@ -446,11 +477,11 @@ mn_error mn_backward_from(mn_tape *t, mn_tensor *const *outputs, int n,
     int64_t last = last_of(t, outputs, n);
     if (!t->error) {
         mni_pass p = {.to_leaves = true, .retain_graph = o.retain_graph};
-        mn_scope scope = mn_scope_begin(t, MN_NO_GRAD);
+        mn_scope scope = mni_scope_begin(t, MN_NO_GRAD);
         pass_begin(t, &p);
         run_pass(t, &p, outputs, n, o.cotangents, last, 0);
         t->pass = p.outer;
-        mn_scope_end(t, scope, NULL, 0);
+        mni_scope_end(t, scope);
     }
     t->op = NULL;
     return t->error;
@@ -570,10 +601,12 @@ static void grad_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n_
     while (captured < n_inputs && capture(t, inputs[captured].node, p, &first)) captured++;
     if (!t->error) first = stamp_paths(t, p, outputs, n_outputs, first, last);
     if (!t->error) run_pass(t, p, outputs, n_outputs, o->cotangents, last, first);
+    visits_begin(t, p);
     for (int i = 0; i < captured && !t->error; i++) { /* leaves from before the walk's end */
         mn_node *n = inputs[i].node;
         if (n->leaf && !n->captured->visited && arrived(p, n)) visit_in_scope(t, p, n);
     }
+    visits_end(t, p);
     for (int i = 0; i < n_inputs && !t->error; i++) {
         mn_tensor *g = inputs[i].node->out[inputs[i].output].grad;
         if (g) {

@@ -96,7 +96,7 @@ bool mni_leaf_accumulate(mn_tape *t, mni_leaf *leaf, mn_tensor *grad)
 
 bool mn_tensor_requires_grad(const mn_tensor *x)
 {
-    return x && x->storage && x->requires_grad;
+    return mni_requires_grad(x);
 }
 
 mn_error mn_tensor_set_requires_grad(mn_tensor *x, bool on)

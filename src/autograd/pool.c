@@ -170,10 +170,24 @@ static mni_storage *from_cache(mn_tape *t, int bin)
     return NULL;
 }
 
-mni_storage *mni_pool_take(mn_tape *t, size_t bytes)
+/* Readies a block for its next user. */
+static inline mni_storage *hand_out(mn_tape *t, mni_storage *s, size_t capacity)
 {
-    size_t capacity;
-    int bin = class_of(bytes, &capacity);
+    *s = (mni_storage){.data = (char *)s + MNI_STORAGE_HEADER,
+                       .capacity = capacity,
+                       .recycle = block_recycle,
+                       .owner = t,
+                       .made = t->n_made,
+                       .region = s->region};
+    atomic_init(&s->refs, 1);
+    t->live_bytes += capacity;
+    if (t->live_bytes > t->peak_bytes) t->peak_bytes = t->live_bytes;
+    return s;
+}
+
+/* A block where none of the class itself is at hand, or the tape has a cap. */
+static mni_storage *take_any(mn_tape *t, int bin, size_t capacity)
+{
     mni_storage *s = bin < MNI_BINS ? from_cache(t, bin) : NULL;
     if (s && t->max_bytes && t->live_bytes + s->capacity > t->max_bytes) {
         to_cache(t, s); /* too much of a loan */
@@ -189,16 +203,19 @@ mni_storage *mni_pool_take(mn_tape *t, size_t bytes)
         mni_pool_trim(t);
     if (!s) s = block_new(t, capacity);
     if (!s) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory: %zu bytes", capacity);
-    *s = (mni_storage){.data = (char *)s + MNI_STORAGE_HEADER,
-                       .capacity = capacity,
-                       .recycle = block_recycle,
-                       .owner = t,
-                       .made = t->n_made,
-                       .region = s->region};
-    atomic_init(&s->refs, 1);
-    t->live_bytes += capacity;
-    if (t->live_bytes > t->peak_bytes) t->peak_bytes = t->live_bytes;
-    return s;
+    return hand_out(t, s, capacity);
+}
+
+/* A block without references but this one; NULL with the tape's error set. */
+static inline mni_storage *take(mn_tape *t, size_t bytes)
+{
+    size_t capacity;
+    const int bin = class_of(bytes, &capacity);
+    mni_storage *s = bin < MNI_BINS && !t->max_bytes ? t->bins[bin] : NULL;
+    if (!s) return take_any(t, bin, capacity);
+    t->bins[bin] = s->user;
+    t->cached_bytes -= capacity;
+    return hand_out(t, s, capacity);
 }
 
 /* ---- headers ---- */
@@ -221,7 +238,8 @@ mn_tensor *mni_header_at(mn_tape *t, int64_t i)
     return t->slabs[slab_place(t, k / MNI_SLAB)] + k % MNI_SLAB;
 }
 
-static mn_tensor *slab_header(mn_tape *t)
+/* The first header of the next slab. */
+static mn_tensor *slab_next(mn_tape *t)
 {
     const int64_t place = (int64_t)slab_place(t, (uint64_t)t->n_headers / MNI_SLAB);
     if (place >= t->slab_capacity) {
@@ -238,10 +256,10 @@ static mn_tensor *slab_header(mn_tape *t)
         if (!t->slabs[place]) return NULL;
         t->n_slabs++;
     }
-    return mni_header_at(t, t->n_headers++);
+    return t->slabs[place];
 }
 
-mn_tensor *mni_header_take(mn_tape *t)
+static inline mn_tensor *header(mn_tape *t)
 {
     mn_tensor *x;
     if (t->n_dead > QUARANTINE) {
@@ -250,8 +268,10 @@ mn_tensor *mni_header_take(mn_tape *t)
         t->n_dead--;
         __builtin_prefetch(t->dead_first, 1); /* the next one: it was last touched long ago */
     } else {
-        x = slab_header(t);
+        x = t->n_headers % MNI_SLAB ? t->next_header : slab_next(t);
         if (!x) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for tensor headers");
+        t->next_header = x + 1;
+        t->n_headers++;
     }
     /* Everything but shape and strides, which mni_set_shape fills as far as they count. */
     memset(x, 0, offsetof(mn_tensor, shape));
@@ -262,6 +282,11 @@ mn_tensor *mni_header_take(mn_tape *t)
     t->live = x;
     t->n_made++;
     return x;
+}
+
+mn_tensor *mni_header_take(mn_tape *t)
+{
+    return header(t);
 }
 
 void mni_header_free(mn_tensor *x)
@@ -281,8 +306,8 @@ void mni_header_free(mn_tensor *x)
 static mn_tensor *tensor_of(mn_tape *t, mn_dtype dtype, int ndim, const int64_t *shape,
                             int64_t numel)
 {
-    mni_storage *s = mni_pool_take(t, (size_t)numel * mn_dtype_size(dtype));
-    mn_tensor *x = s ? mni_header_take(t) : NULL;
+    mni_storage *s = take(t, (size_t)(numel * mni_dtype_size(dtype)));
+    mn_tensor *x = s ? header(t) : NULL;
     if (!x) {
         mni_storage_release(s);
         return NULL;

@@ -8,15 +8,24 @@
 
 /* ---- nodes ---- */
 
-static bool node_table_room(mn_tape *t)
+static bool more_nodes(mn_tape *t)
 {
-    if (t->n_nodes < t->node_capacity) return true;
     int64_t more = t->node_capacity ? 2 * t->node_capacity : 256;
     size_t size = sizeof(mn_node *);
     mn_node **grown = mni_grow(t->nodes, (size_t)t->n_nodes * size, (size_t)more * size);
     if (!grown) return false;
     t->nodes = grown;
     t->node_capacity = more;
+    return true;
+}
+
+/* The next place in the tape's order is n's; false with the tape's error. */
+static inline bool node_append(mn_tape *t, mn_node *n)
+{
+    if (t->n_nodes == t->node_capacity && !more_nodes(t))
+        return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the graph");
+    n->index = t->n_nodes;
+    t->nodes[t->n_nodes++] = n;
     return true;
 }
 
@@ -33,17 +42,16 @@ static const char *frame_label(mn_tape *t)
     return f->label;
 }
 
-mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *out, int n_out)
+/* Not yet in the tape's order, its edges to be set. */
+static inline mn_node *node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *out,
+                                int n_out)
 {
     size_t dims = 0;
     for (int k = 0; k < n_out; k++) dims += (size_t)out[k]->ndim;
     size_t edges = (size_t)n_in * sizeof(mni_edge), outputs = (size_t)n_out * sizeof(mni_output);
-    mn_node *n =
-        node_table_room(t)
-            ? mni_arena_take(&t->arena, sizeof *n + edges + outputs + dims * sizeof(int64_t))
-            : NULL;
+    mn_node *n = mni_arena_take(&t->arena, sizeof *n + edges + outputs + dims * sizeof(int64_t));
     if (!n) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the graph");
-    *n = (mn_node){.op = op, .tape = t, .index = t->n_nodes, .n_in = n_in, .n_out = n_out};
+    *n = (mn_node){.op = op, .tape = t, .n_in = n_in, .n_out = n_out};
     n->in = (mni_edge *)(void *)(n + 1);
     n->out = (mni_output *)(void *)((char *)n->in + edges);
     int64_t *shape = (int64_t *)(void *)((char *)n->out + outputs);
@@ -53,13 +61,19 @@ mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *o
     }
     n->label = frame_label(t);
     n->checkpoint = t->checkpoint;
-    t->nodes[t->n_nodes++] = n;
     return n;
+}
+
+mn_node *mni_node_new(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n_out)
+{
+    mn_node *n = node_new(t, op, 0, out, n_out);
+    return n && node_append(t, n) ? n : NULL;
 }
 
 void mni_node_release(mn_node *n)
 {
-    for (mni_saved *s = n->saved; s; s = s->next) mni_header_unref(s->tensor);
+    for (mni_saved *s = n->saved; s; s = s->next)
+        if (s->counted) mni_header_unref(s->tensor);
     n->saved = NULL;
     n->released = true;
 }
@@ -94,7 +108,7 @@ static bool leaf_table_room(mn_tape *t)
 
 static mn_node *leaf_node_new(mn_tape *t, mn_tensor *x)
 {
-    mn_node *n = mni_node_new(t, &leaf_op, 0, &x, 1);
+    mn_node *n = mni_node_new(t, &leaf_op, &x, 1);
     if (!n) return NULL;
     n->leaf = x;
     n->label = NULL;
@@ -133,6 +147,18 @@ bool mni_producer(mn_tape *t, mn_tensor *x, mni_edge *edge)
     }
     *edge = (mni_edge){.node = x->node ? x->node : leaf_node(t, x), .output = x->output};
     return edge->node != NULL;
+}
+
+/* The same; its usual answers take no call. */
+static inline bool producer(mn_tape *t, mn_tensor *x, mni_edge *edge)
+{
+    mn_node *n = x->node;
+    if (!n && x->requires_grad) {
+        if (x->owned && t->n_leaves) n = leaf_slot(t->leaves, t->leaf_capacity, x)->node;
+        if (!n) return mni_producer(t, x, edge);
+    }
+    *edge = (mni_edge){.node = n, .output = x->output};
+    return true;
 }
 
 /* ---- the op's calls ---- */
@@ -204,7 +230,7 @@ mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_i
     if (t->detect_anomaly) mni_anomaly_end(t, op, out, n_out);
     if (t->error || !t->grad) return NULL;
     bool wanted = false;
-    for (int i = 0; i < n_in; i++) wanted |= in[i] != MN_NONE && in[i]->requires_grad;
+    for (int i = 0; i < n_in; i++) wanted |= in[i]->requires_grad;
     if (!wanted) return NULL;
     for (int k = 0; k < n_out; k++) {
         if (!out[k]) return NULL;
@@ -212,17 +238,11 @@ mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_i
         return mn_tape_fail(t, MN_ERR_ARGUMENT, "output %d is not a fresh temporary of this tape",
                             k);
     }
-    mni_edge few[8], *edges = few;
-    if (n_in > 8) edges = mni_arena_take(&t->arena, (size_t)n_in * sizeof *edges);
-    if (!edges) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for the graph");
-    for (int i = 0; i < n_in; i++)
-        if (in[i] != MN_NONE && in[i]->node) /* most often */
-            edges[i] = (mni_edge){.node = in[i]->node, .output = in[i]->output};
-        else if (!mni_producer(t, in[i], &edges[i]))
-            return NULL;
-    mn_node *n = mni_node_new(t, op, n_in, out, n_out);
+    mn_node *n = node_new(t, op, n_in, out, n_out);
     if (!n) return NULL;
-    for (int i = 0; i < n_in; i++) n->in[i] = edges[i];
+    for (int i = 0; i < n_in; i++) /* which may append leaves: they come first */
+        if (!producer(t, in[i], &n->in[i])) return NULL;
+    if (!node_append(t, n)) return NULL;
     for (int k = 0; k < n_out; k++) {
         if (!mni_is_float((mn_dtype)out[k]->dtype)) continue; /* indices carry no gradient */
         out[k]->requires_grad = true;
@@ -289,9 +309,12 @@ void mn_save(mn_node *n, mn_tensor *x)
         mn_tape_fail(n->tape, MN_ERR_MEMORY, "out of memory for the graph");
         return;
     }
+    bool kept = x == MN_NONE; /* by others until the reset; atomic counts of parameters take long */
+    if (x->owned)
+        for (int i = 0; i < n->n_in && !kept; i++) kept = n->in[i].node && n->in[i].node->leaf == x;
     uint32_t version = x == MN_NONE ? 0 : x->storage->version;
-    *s = (mni_saved){.tensor = x, .version = version, .next = n->saved};
-    mni_header_ref(x);
+    *s = (mni_saved){.tensor = x, .version = version, .counted = !kept, .next = n->saved};
+    if (!kept) mni_header_ref(x);
     n->saved = s;
     n->n_saved++;
 }

@@ -70,7 +70,8 @@ void mn_tape_free(mn_tape *t)
 void mn_tape_reset(mn_tape *t)
 {
     if (!t || at_work(t)) return;
-    for (int64_t i = 0; i < t->n_nodes; i++) mni_node_release(t->nodes[i]);
+    for (int64_t i = 0; i < t->n_nodes; i++)
+        if (!t->nodes[i]->released) mni_node_release(t->nodes[i]);
     for (int64_t i = 0; i < t->leaf_capacity && t->n_leaves; i++) {
         if (!t->leaves[i].key) continue;
         t->n_leaves--;
@@ -201,9 +202,8 @@ mn_tape_usage mn_tape_stats(const mn_tape *t)
 
 /* ---- scopes ---- */
 
-static bool scope_room(mn_tape *t)
+bool mni_scope_room(mn_tape *t)
 {
-    if (t->depth < t->scope_capacity) return true;
     int more = t->scope_capacity ? 2 * t->scope_capacity : 32;
     size_t size = sizeof *t->scopes;
     uint64_t *grown = mni_grow(t->scopes, (size_t)t->scope_capacity * size, (size_t)more * size);
@@ -215,36 +215,21 @@ static bool scope_room(mn_tape *t)
 
 mn_scope mn_scope_begin(mn_tape *t, mn_grad_mode mode)
 {
-    if (!t) return (mn_scope){0};
-    if (!scope_room(t)) {
-        mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for scopes");
-        return (mn_scope){.depth = -1};
-    }
-    mn_scope s = {.mark = t->live,
-                  .epoch = t->epoch,
-                  .serial = ++t->scope_serial,
-                  .depth = t->depth,
-                  .grad = t->grad};
-    t->scopes[t->depth++] = s.serial;
-    if (mode != MN_GRAD_INHERIT) t->grad = mode == MN_ENABLE_GRAD;
-    return s;
+    return t ? mni_scope_begin(t, mode) : (mn_scope){0};
+}
+
+bool mni_scope_fail(mn_tape *t, int depth)
+{
+    if (depth < 0) return false; /* it never began; the tape has the reason */
+    return mn_tape_fail(t, MN_ERR_STATE,
+                        "mn_scope_end: the scope has already ended, or is of another step or tape");
 }
 
 /* Pops the live list down to the mark. A kept tensor moves to the scope around; any other loses
  * the reference that its scope held, and lives on only if a node or a gradient holds another. */
 void mn_scope_end(mn_tape *t, mn_scope scope, mn_tensor *const *kept, int n)
 {
-    if (!t) return;
-    if (scope.depth < 0) return; /* it never began; the tape has the reason */
-    if (scope.epoch != t->epoch || scope.depth >= t->depth ||
-        t->scopes[scope.depth] != scope.serial) {
-        mn_tape_fail(t, MN_ERR_STATE,
-                     "mn_scope_end: the scope has already ended, or is of another step or tape");
-        return;
-    }
-    t->depth = scope.depth;
-    t->grad = scope.grad;
-    if (t->keep_all) return;
+    if (!t || !mni_scope_leave(t, scope) || t->keep_all) return;
     for (int i = 0; i < n; i++)
         if (kept[i] && !kept[i]->owned) kept[i]->kept = true;
     mn_tensor *outer = NULL;

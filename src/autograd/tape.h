@@ -52,6 +52,7 @@ typedef struct mni_draw mni_draw;
 typedef struct mni_saved {
     mn_tensor *tensor;
     uint32_t version;
+    bool counted;           /* in the tensor's references; a leaf has one of the step's */
     struct mni_saved *next; /* the one saved before */
 } mni_saved;
 
@@ -151,6 +152,8 @@ typedef struct mni_pass {
     mn_node *leaves; /* of a pass to the leaves: those it has something for */
     mn_node *node;   /* at work */
     mni_stamp *stamps;
+    mn_scope scope;  /* around each node's work */
+    mni_frame frame; /* says the node's label */
     struct mni_pass *outer;
 } mni_pass;
 
@@ -180,6 +183,7 @@ struct mn_tape {
     int64_t n_slabs, slab_capacity;
     bool odd_step;
     int64_t n_headers;                 /* handed out from slabs since the reset */
+    mn_tensor *next_header;            /* of the slab at work, unless n_headers ends one */
     int64_t n_made;                    /* temporaries made since the reset */
     mn_tensor *live;                   /* newest first; scopes are marks in this list */
     mn_tensor *dead_first, *dead_last; /* freed headers wait here before they are used again */
@@ -215,9 +219,8 @@ static inline void mni_count_product(mn_tape *t, int64_t m, int64_t n, int64_t k
 }
 
 /* pool.c */
-mni_storage *mni_pool_take(mn_tape *t, size_t bytes); /* refs 1; NULL with the tape's error set */
-bool mni_pool_prefill(mn_tape *t, size_t bytes);      /* false with the last error set */
-void mni_pool_trim(mn_tape *t); /* gives cached buffers back to the allocator */
+bool mni_pool_prefill(mn_tape *t, size_t bytes); /* false with the last error set */
+void mni_pool_trim(mn_tape *t);                  /* gives cached buffers back to the allocator */
 void mni_pool_free(mn_tape *t);
 mn_tensor *mni_header_at(mn_tape *t, int64_t i); /* the i-th that this step took from slabs */
 mn_tensor *mni_header_take(mn_tape *t);          /* refs 1, in the live list; NULL with error */
@@ -246,26 +249,101 @@ static inline void mni_header_unref(mn_tensor *x)
     if (refs == 0) mni_header_free(x);
 }
 
+/* ---- scopes: what mn_scope_begin and mn_scope_end do, where it counts ---- */
+
+bool mni_scope_room(mn_tape *t);            /* for more open scopes; false without memory */
+bool mni_scope_fail(mn_tape *t, int depth); /* says why the scope may not end; false */
+
+static inline mn_scope mni_scope_begin(mn_tape *t, mn_grad_mode mode)
+{
+    if (t->depth == t->scope_capacity && !mni_scope_room(t)) {
+        mn_tape_fail(t, MN_ERR_MEMORY, "out of memory for scopes");
+        return (mn_scope){.depth = -1};
+    }
+    mn_scope s = {.mark = t->live,
+                  .epoch = t->epoch,
+                  .serial = ++t->scope_serial,
+                  .depth = t->depth,
+                  .grad = t->grad};
+    t->scopes[t->depth++] = s.serial;
+    if (mode != MN_GRAD_INHERIT) t->grad = mode == MN_ENABLE_GRAD;
+    return s;
+}
+
+/* Ends the scope, but what was made in it is left to the caller. False when it may not end. */
+static inline bool mni_scope_leave(mn_tape *t, mn_scope scope)
+{
+    if (scope.depth < 0 || scope.epoch != t->epoch || scope.depth >= t->depth ||
+        t->scopes[scope.depth] != scope.serial)
+        return mni_scope_fail(t, scope.depth);
+    t->depth = scope.depth;
+    t->grad = scope.grad;
+    return true;
+}
+
+/* Frees what was made since the mark. */
+static inline void mni_scope_free(mn_tape *t, const mn_tensor *mark)
+{
+    while (t->live != mark && !t->keep_all) {
+        mn_tensor *x = t->live;
+        t->live = x->next;
+        x->listed = false;
+        mni_header_unref(x);
+    }
+}
+
+/* Ends and begins it again, without the count and what is the same. */
+static inline void mni_scope_clear(mn_tape *t, const mn_scope *scope, bool grad)
+{
+    if (t->depth <= scope->depth || t->scopes[scope->depth] != scope->serial) {
+        mni_scope_fail(t, scope->depth);
+        return;
+    }
+    t->depth = scope->depth + 1;
+    t->grad = grad;
+    mni_scope_free(t, scope->mark);
+}
+
+/* Ends a scope of which nothing is kept. */
+static inline void mni_scope_end(mn_tape *t, mn_scope scope)
+{
+    if (mni_scope_leave(t, scope)) mni_scope_free(t, scope.mark);
+}
+
 /* record.c */
-mn_node *mni_node_new(mn_tape *t, const mn_op *op, int n_in, mn_tensor *const *out, int n_out);
+
+/* A node without inputs; NULL with the tape's error set. */
+mn_node *mni_node_new(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n_out);
 bool mni_producer(mn_tape *t, mn_tensor *x,
                   mni_edge *edge); /* {NULL, 0} when x wants no gradient */
 bool mni_check_input(mn_tape *t, const mn_tensor *x, int i);
 
-/* The same; its usual answers take no call. */
+/* Whether x is what inputs most often are: a tensor, and one that passes. */
+static inline bool mni_usual_input(const mn_tape *t, const mn_tensor *x)
+{
+    if (!x || !x->storage) return false; /* as MN_NONE has none */
+    const mni_storage *s = x->storage;
+    if (x->node) return x->tape == t && x->epoch == t->epoch && x->version == s->version;
+    return (x->tape == t || x->owned) && s->recorded_epoch != t->epoch &&
+           (s->version > 0 || !x->parameter);
+}
+
+/* mni_check_input, whose usual answer takes no call. */
 static inline bool mni_input_fits(mn_tape *t, const mn_tensor *x, int i)
 {
-    if (x && x != MN_NONE && x->storage && (x->tape == t || (x->owned && !x->node))) {
-        const mni_storage *s = x->storage;
-        const bool recorded = x->node && x->epoch == t->epoch && x->version == s->version;
-        const bool plain =
-            !x->node && s->recorded_epoch != t->epoch && (s->version > 0 || !x->parameter);
-        if (recorded || plain) return true;
-    }
-    return mni_check_input(t, x, i);
+    return mni_usual_input(t, x) || mni_check_input(t, x, i);
 }
 
 void mni_node_release(mn_node *n);
+
+/* mn_saved of a node that exists; its usual answer takes no call. */
+static inline mn_tensor *mni_saved_of(const mn_node *n, int i)
+{
+    const mni_saved *s = n->saved;
+    for (int k = n->n_saved - 1; s && k > i; k--) s = s->next;
+    const mni_storage *storage = s ? s->tensor->storage : NULL;
+    return storage && storage->version == s->version ? s->tensor : mn_saved(n, i);
+}
 
 /* mn_needs of a node and an input that exist. */
 static inline bool mni_needs(const mn_node *n, int i)

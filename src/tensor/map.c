@@ -123,12 +123,16 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
         mni_team_range(team, l->n, MNI_GRAIN, map_range, job);
 }
 
-/* Whether x is one run beside y, and short, so that a kernel may have both as they are: graphs of single
+/* Whether y is one run, and short, so that a kernel may have it as it is, and x beside it: graphs of single
  * numbers live on this. Where one number beside many shall be gathered, it may not. */
+static inline bool brief(const mn_tensor *y)
+{
+    return y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL;
+}
+
 static inline bool near(const mn_tensor *x, const mn_tensor *y, bool gather)
 {
-    return y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL && one_run(x, y) &&
-           (!gather || x->numel == y->numel);
+    return x->numel == y->numel ? x->contiguous : x->numel == 1 && !gather;
 }
 
 static inline int64_t step(const mn_tensor *x, const mn_tensor *y)
@@ -140,7 +144,7 @@ void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tens
               const double *p)
 {
     const bool gather = true;
-    if (near(x, y, gather)) {
+    if (brief(y) && near(x, y, gather)) {
         k[x->dtype](y->numel, x->data, 1, y->data, 1, p);
         return;
     }
@@ -155,7 +159,7 @@ void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const 
               mn_tensor *y, const double *p)
 {
     const bool gather = y->dtype == MN_BOOL; /* arithmetic is cheap, and has loops for constants */
-    if (near(a, y, gather) && near(b, y, gather)) {
+    if (brief(y) && near(a, y, gather) && near(b, y, gather)) {
         k[a->dtype](y->numel, a->data, step(a, y), b->data, step(b, y), y->data, 1, p);
         return;
     }
@@ -170,7 +174,7 @@ void mni_map3(mni_team *team, const mni_ternary_fn *k, const mn_tensor *a, const
               const mn_tensor *c, mn_tensor *y, const double *p)
 {
     const bool gather = true;
-    if (near(a, y, gather) && near(b, y, gather) && near(c, y, gather)) {
+    if (brief(y) && near(a, y, gather) && near(b, y, gather) && near(c, y, gather)) {
         k[a->dtype](y->numel, a->data, 1, b->data, 1, c->data, 1, y->data, 1, p);
         return;
     }
@@ -185,7 +189,7 @@ void mni_copy(mni_team *team, const mn_tensor *x, mn_tensor *y)
 {
     const mni_unary_fn copy = mni_kernels()->copy[y->dtype][x->dtype];
     const bool gather = false; /* it is what gathers */
-    if (near(x, y, gather)) {
+    if (brief(y) && near(x, y, gather)) {
         copy(y->numel, x->data, step(x, y), y->data, 1, NULL);
         return;
     }

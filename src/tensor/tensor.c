@@ -132,31 +132,14 @@ bool mni_no_overlap(const mn_tensor *x)
 
 /* ---- storage ---- */
 
-mni_storage *mni_storage_retain(mni_storage *s)
+void mni_storage_free(mni_storage *s)
 {
-    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
-    return s;
-}
-
-void mni_storage_release(mni_storage *s)
-{
-    /* A sole owner needs no atomic write: nobody else can add a reference. */
-    if (!s) return;
-    if (atomic_load_explicit(&s->refs, memory_order_acquire) != 1 &&
-        atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
-        return;
     if (s->deleter) s->deleter(s->data, s->user);
     if (s->recycle) {
         s->recycle(s, false);
     } else {
         mni_free(s);
     }
-}
-
-void mni_touch(mn_tensor *x, const char *writer)
-{
-    x->storage->version++;
-    x->storage->last_writer = writer;
 }
 
 static mni_storage *storage_new(size_t bytes)

@@ -118,17 +118,33 @@ mn_error mni_check_shape(mn_dtype dtype, int ndim, const int64_t *shape, int64_t
 void mni_set_shape(mn_tensor *x, mn_dtype dtype, int ndim, const int64_t *shape,
                    const int64_t *strides);
 
-/* Drops one reference of a storage; the last one calls the deleter and then recycles or frees
- * the block. */
-void mni_storage_release(mni_storage *s);
-mni_storage *mni_storage_retain(mni_storage *s);
+/* What the last release of a storage does: it calls the deleter and then recycles or frees the block. */
+void mni_storage_free(mni_storage *s);
+
+static inline mni_storage *mni_storage_retain(mni_storage *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+static inline void mni_storage_release(mni_storage *s)
+{
+    /* A sole owner needs no atomic write: nobody else can add a reference. */
+    if (s && (atomic_load_explicit(&s->refs, memory_order_acquire) == 1 ||
+              atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1))
+        mni_storage_free(s);
+}
 
 /* True when no two elements lie at one address (a stride of 0 over a size > 1 is the usual
  * overlap). */
 bool mni_no_overlap(const mn_tensor *x);
 
 /* Marks a write: bumps the version, remembers who wrote. */
-void mni_touch(mn_tensor *x, const char *writer);
+static inline void mni_touch(mn_tensor *x, const char *writer)
+{
+    x->storage->version++;
+    x->storage->last_writer = writer;
+}
 
 /* "[2, 3]" into buf, which it returns. */
 char *mni_shape_text(char *buf, size_t size, int ndim, const int64_t *shape);
@@ -138,15 +154,26 @@ static inline bool mni_is_float(mn_dtype d)
     return d == MN_F32 || d == MN_F64;
 }
 
-/* mn_dtype_size of a tensor's dtype, which is a known one. */
-static inline int64_t mni_item_size(const mn_tensor *x)
+/* mn_dtype_size of a known dtype. */
+static inline int64_t mni_dtype_size(int dtype)
 {
     static const int8_t sizes[] = {
         [MN_F32] = 4, [MN_F64] = 8, [MN_I64] = 8, [MN_U8] = 1, [MN_BOOL] = 1};
-    return sizes[x->dtype];
+    return sizes[dtype];
 }
 
-/* mn_tensor_same_shape, in a place where it costs something. */
+static inline int64_t mni_item_size(const mn_tensor *x)
+{
+    return mni_dtype_size(x->dtype);
+}
+
+/* mn_tensor_requires_grad and mn_tensor_same_shape, in places where they cost something. */
+
+static inline bool mni_requires_grad(const mn_tensor *x)
+{
+    return x && x->storage && x->requires_grad;
+}
+
 static inline bool mni_same_shape(const mn_tensor *a, const mn_tensor *b)
 {
     bool same = a->ndim == b->ndim;

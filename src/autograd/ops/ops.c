@@ -18,6 +18,16 @@ bool mni_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
     return true;
 }
 
+/* The same; its usual answer takes no call. */
+static inline bool begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
+{
+    bool usual = t && !t->error && !t->detect_anomaly;
+    for (int i = 0; i < n_in && usual; i++) usual = mni_usual_input(t, in[i]);
+    if (!usual) return mni_begin(t, op, in, n_in);
+    t->op = op;
+    return true;
+}
+
 bool mni_require_float(mn_tape *t, const mn_tensor *x)
 {
     if (mni_is_float((mn_dtype)x->dtype)) return true;
@@ -182,24 +192,22 @@ mn_tensor *mni_result(mn_tape *t, const mn_op *op, mn_tensor *x)
     return mni_tape_like(t, (mn_dtype)x->dtype, x);
 }
 
-mn_tensor *mni_apart(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b)
+mn_tensor *mni_apart_in_place(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b)
 {
-    if (!(op->flags & MNI_IN_PLACE) || !mni_begin(t, op, (mn_tensor *[]){x, b}, 2)) return b;
+    if (!mni_begin(t, op, (mn_tensor *[]){x, b}, 2)) return b;
     return x->storage == b->storage ? mn_clone(t, b) : b;
 }
 
-mn_tensor *mni_before(mn_tape *t, const mn_op *op, mn_tensor *x, bool wanted)
+mn_tensor *mni_before_in_place(mn_tape *t, const mn_op *op, mn_tensor *x)
 {
-    if (!(op->flags & MNI_IN_PLACE) || !wanted || !mn_grad_enabled(t) || !mni_begin(t, op, &x, 1))
-        return x;
-    return mn_clone(t, x);
+    return mn_grad_enabled(t) && mni_begin(t, op, &x, 1) ? mn_clone(t, x) : x;
 }
 
 mn_tensor *mni_dense(mn_tape *t, mn_tensor *x)
 {
     if (!x || x->contiguous) return x;
     mn_tensor *y = mni_tape_tensor(t, (mn_dtype)x->dtype, x->ndim, x->shape);
-    if (y) mni_copy(mni_tape_team(t), x, y);
+    if (y) mni_copy(t->team, x, y);
     return y;
 }
 
@@ -207,7 +215,7 @@ mn_tensor *mni_wide(mn_tape *t, mn_tensor *x)
 {
     if (!x || (x->dtype != MN_U8 && x->dtype != MN_BOOL)) return x;
     mn_tensor *y = mni_tape_tensor(t, MN_I64, x->ndim, x->shape);
-    if (y) mni_copy(mni_tape_team(t), x, y);
+    if (y) mni_copy(t->team, x, y);
     return y;
 }
 
@@ -241,11 +249,6 @@ mn_tensor mni_plane(const mn_tensor *x, int dim, int64_t i)
     return y;
 }
 
-void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler)
-{
-    mn_save(n, wanted ? x : filler);
-}
-
 mn_rng mni_reserve(mn_tape *t, mn_rng *rng, int64_t numel, mn_dtype dtype)
 {
     return mni_tape_reserve(t, rng, (uint64_t)numel * (dtype == MN_F64 ? 2 : 1));
@@ -263,9 +266,9 @@ mn_tensor *mni_unary(mn_tape *t, const mn_op *op, const mni_unary_fn *kernel, mn
                      const double *p, mn_node **n)
 {
     *n = NULL;
-    if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x)) return NULL;
+    if (!begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x)) return NULL;
     mn_tensor *y = mni_result(t, op, x);
-    if (y) mni_map1(mni_tape_team(t), kernel, x, y, p);
+    if (y) mni_map1(t->team, kernel, x, y, p);
     *n = mn_op_record(t, op, &x, 1, &y, 1);
     return y;
 }
@@ -275,14 +278,15 @@ mn_tensor *mni_binary(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, 
 {
     *n = NULL;
     mn_tensor *in[] = {a, b}, *y;
-    if (!mni_begin(t, op, in, 2) || !mni_require_same_dtype(t, a, b) ||
+    if (!begin(t, op, in, 2) || (a->dtype != b->dtype && !mni_require_same_dtype(t, a, b)) ||
         !require_kernel(t, kernel[a->dtype] != NULL, a))
         return NULL;
     if (op->flags & MNI_IN_PLACE)
         y = mni_require_stretch(t, a, b) ? mn_op_overwrite(t, a) : NULL;
     else
-        y = mni_broadcast_output(t, (mn_dtype)a->dtype, a, b);
-    if (y) mni_map2(mni_tape_team(t), kernel, a, b, y, p);
+        y = mni_same_shape(a, b) ? mni_tape_like(t, (mn_dtype)a->dtype, a)
+                                 : mni_broadcast_output(t, (mn_dtype)a->dtype, a, b);
+    if (y) mni_map2(t->team, kernel, a, b, y, p);
     *n = mn_op_record(t, op, in, 2, &y, 1);
     return y;
 }
@@ -291,12 +295,12 @@ mn_tensor *mni_ternary(mn_tape *t, const mn_op *op, const mni_ternary_fn *kernel
                        mn_tensor *const in[3], const double *p, mn_node **n)
 {
     *n = NULL;
-    if (!mni_begin(t, op, in, 3) || !mni_require_same_dtype(t, in[0], in[1]) ||
+    if (!begin(t, op, in, 3) || !mni_require_same_dtype(t, in[0], in[1]) ||
         !mni_require_same_dtype(t, in[0], in[2]) ||
         !require_kernel(t, kernel[in[0]->dtype] != NULL, in[0]))
         return NULL;
     mn_tensor *y = mni_broadcast_output3(t, (mn_dtype)in[0]->dtype, in[0], in[1], in[2]);
-    if (y) mni_map3(mni_tape_team(t), kernel, in[0], in[1], in[2], y, p);
+    if (y) mni_map3(t->team, kernel, in[0], in[1], in[2], y, p);
     *n = mn_op_record(t, op, in, 3, &y, 1);
     return y;
 }
@@ -305,13 +309,13 @@ mn_tensor *mni_scalar(mn_tape *t, const mn_op *op, const mni_binary_fn *kernel, 
                       double s, bool first, mn_node **n)
 {
     *n = NULL;
-    if (!mni_begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x) ||
+    if (!begin(t, op, &x, 1) || !require_kernel(t, kernel[x->dtype] != NULL, x) ||
         !mni_require_scalar(t, x, s))
         return NULL;
     mn_tensor *y = mni_result(t, op, x);
     mni_number number;
     const mn_tensor *c = mni_number_of(&number, (mn_dtype)x->dtype, s);
-    if (y) mni_map2(mni_tape_team(t), kernel, first ? c : x, first ? x : c, y, NULL);
+    if (y) mni_map2(t->team, kernel, first ? c : x, first ? x : c, y, NULL);
     *n = mn_op_record(t, op, &x, 1, &y, 1);
     return y;
 }

@@ -66,8 +66,16 @@ mn_tensor *mni_result(mn_tape *t, const mn_op *op, mn_tensor *x);
 /* What an op in place of x must do first. apart: b, or a copy with its graph if b has x's storage.
  * before: x, or a copy with its graph if a gradient will want its values (and is recorded). For
  * other ops they return b and x. */
-mn_tensor *mni_apart(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b);
-mn_tensor *mni_before(mn_tape *t, const mn_op *op, mn_tensor *x, bool wanted);
+mn_tensor *mni_apart_in_place(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b);
+static inline mn_tensor *mni_apart(mn_tape *t, const mn_op *op, mn_tensor *x, mn_tensor *b)
+{
+    return op->flags & MNI_IN_PLACE ? mni_apart_in_place(t, op, x, b) : b;
+}
+mn_tensor *mni_before_in_place(mn_tape *t, const mn_op *op, mn_tensor *x);
+static inline mn_tensor *mni_before(mn_tape *t, const mn_op *op, mn_tensor *x, bool wanted)
+{
+    return op->flags & MNI_IN_PLACE && wanted ? mni_before_in_place(t, op, x) : x;
+}
 
 /* x if it is contiguous, else a contiguous copy; NULL for NULL. */
 mn_tensor *mni_dense(mn_tape *t, mn_tensor *x);
@@ -86,7 +94,10 @@ mn_tensor mni_plane(const mn_tensor *x, int dim, int64_t i);
 
 /* mn_save for an x that only some gradients need: when none will ask for it, its number goes to
  * `filler`, which is saved anyway, so that x's storage is not held back. */
-void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler);
+static inline void mni_save_if(mn_node *n, bool wanted, mn_tensor *x, mn_tensor *filler)
+{
+    if (n) mn_save(n, wanted ? x : filler);
+}
 
 /* Takes numel draws of dtype out of the generator: where they begin. Every random op must draw so:
  * inside mn_checkpoint it gets the same place again. */

@@ -79,9 +79,9 @@ static void multiply_into(mn_tape *t, mn_node *n, int i, mn_tensor *gy, mn_tenso
     mn_tensor *to = over ? mni_grad_over(n, i, 0, &accumulate) : mn_grad_into(n, i, &accumulate);
     gx[i] = to;
     if (to && accumulate)
-        mni_map3(mni_tape_team(t), mni_kernels()->addcmul, to, gy, factor, to, (double[]){1});
+        mni_map3(t->team, mni_kernels()->addcmul, to, gy, factor, to, (double[]){1});
     else if (to)
-        mni_map2(mni_tape_team(t), mni_kernels()->mul, gy, factor, to, NULL);
+        mni_map2(t->team, mni_kernels()->mul, gy, factor, to, NULL);
 }
 
 /* Without ops, where nothing was broadcast. */
@@ -92,7 +92,7 @@ static void mul_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_t
     bool same = true;
     for (int i = 0; i < 2 && same; i++) {
         if (!needs[i]) continue;
-        factor[i] = mn_saved(n, 1 - i);
+        factor[i] = mni_saved_of(n, 1 - i);
         same = factor[i] && mni_same_shape(factor[i], gy[0]) &&
                mni_has_shape(gy[0], &n->in[i].node->out[n->in[i].output]);
     }
@@ -100,8 +100,10 @@ static void mul_backward_fast(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_t
         mul_backward(t, n, gy, gx);
         return;
     }
-    if (needs[0]) multiply_into(t, n, 0, gy[0], factor[0], !needs[1], gx);
-    if (needs[1]) multiply_into(t, n, 1, gy[0], factor[1], true, gx);
+    /* The second may go over gy: not a leaf's, which goes into its .grad. */
+    const int first = needs[0] && n->in[0].node->leaf ? 0 : 1;
+    if (needs[first]) multiply_into(t, n, first, gy[0], factor[first], !needs[1 - first], gx);
+    if (needs[1 - first]) multiply_into(t, n, 1 - first, gy[0], factor[1 - first], true, gx);
 }
 static const mn_op mul_op = {.name = "mul",
                              .backward = mul_backward,
@@ -115,7 +117,7 @@ static const mn_op mul_in_place_op = {.name = "mul_",
 static mn_tensor *mul(mn_tape *t, const mn_op *op, mn_tensor *a, mn_tensor *b)
 {
     mn_node *n;
-    bool a_wanted = mn_tensor_requires_grad(b), b_wanted = mn_tensor_requires_grad(a);
+    bool a_wanted = mni_requires_grad(b), b_wanted = mni_requires_grad(a);
     b = mni_apart(t, op, a, b);
     mn_tensor *before = mni_before(t, op, a, a_wanted);
     mn_tensor *y = mni_binary(t, op, mni_kernels()->mul, a, b, NULL, &n);
@@ -302,7 +304,7 @@ mn_tensor *mn_lerp_scalar(mn_tape *t, mn_tensor *a, mn_tensor *b, double weight)
     mn_tensor *y = mni_broadcast_output(t, (mn_dtype)a->dtype, a, b);
     mni_number w;
     mni_number_of(&w, (mn_dtype)a->dtype, weight);
-    if (y) mni_map3(mni_tape_team(t), mni_kernels()->lerp, a, b, &w.tensor, y, NULL);
+    if (y) mni_map3(t->team, mni_kernels()->lerp, a, b, &w.tensor, y, NULL);
     mn_node *n = mn_op_record(t, &lerp_scalar_op, in, 2, &y, 1);
     mn_save_data(n, &weight, sizeof weight);
     return mn_op_end(t, y);
