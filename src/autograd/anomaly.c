@@ -71,14 +71,15 @@ void mni_anomaly_begin(mn_tape *t, mn_tensor *const *in, int n)
     if (searching(t)) t->finite = mni_all_finite(in, n);
 }
 
-void mni_anomaly_end(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n)
+bool mni_anomaly_end(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n)
 {
-    if (!searching(t) || !t->finite || (op->flags & MN_OP_FILLS)) return;
+    if (!searching(t) || !t->finite || (op->flags & MN_OP_FILLS)) return true;
     for (int k = 0; k < n; k++) {
         char what[32] = "the result";
         if (n > 1) snprintf(what, sizeof what, "result %d", k);
-        if (!mni_check_finite(t, out[k], what, "but every input is finite")) return;
+        if (!mni_check_finite(t, out[k], what, "but every input is finite")) return false;
     }
+    return true;
 }
 
 void mn_tape_detect_anomaly(mn_tape *t, bool on)

@@ -28,7 +28,7 @@ static void list_leaf(mni_pass *p, mn_node *n)
     p->leaves = n;
 }
 
-static void slot_clear(mni_pass *p, const mn_node *n, mni_output *slot)
+static inline void slot_clear(mni_pass *p, const mn_node *n, mni_output *slot)
 {
     if (!slot->grad) return;
     mni_header_unref(slot->grad);
@@ -57,9 +57,8 @@ static void slot_set(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
 
 /* The first contribution is shared, later ones are summed: in place where only the slot holds
  * the sum. */
-static void slot_add(mn_tape *t, mni_pass *p, mn_node *n, int k, mn_tensor *grad)
+static void slot_add(mn_tape *t, mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
 {
-    mni_output *slot = &n->out[k];
     if (!slot->grad) {
         slot_fill(p, n, slot, grad);
     } else if (!p->create_graph && exclusive(slot->grad)) {
@@ -81,12 +80,19 @@ static mn_tensor *reduce_to(mn_tape *t, mn_tensor *grad, const mni_output *o)
     return extra > 0 ? mn_reshape(t, grad, o->ndim, o->shape) : grad;
 }
 
-/* A gradient of another shape than input i: summed down to it where that broadcasts; NULL with the tape's
- * error set. */
-static mn_tensor *reshaped(mn_tape *t, const mn_node *n, int i, mn_tensor *grad,
-                           const mni_output *slot)
+/* A gradient of input i, if it is one: where that broadcast, its sum over what that added. NULL with the
+ * tape's error set. */
+static mn_tensor *fitted(mn_tape *t, const mn_node *n, int i, mn_tensor *grad,
+                         const mni_output *slot)
 {
-    if (n->op->flags & MN_OP_BROADCASTS) {
+    if (!mni_check_input(t, grad, i)) return NULL;
+    if (grad == MN_NONE)
+        return mn_tape_fail(t, MN_ERR_ARGUMENT, "the gradient of input %d is MN_NONE", i);
+    if (grad->dtype != slot->dtype)
+        return mn_tape_fail(t, MN_ERR_DTYPE, "the gradient of input %d is %s, the input %s", i,
+                            mn_dtype_name((mn_dtype)grad->dtype),
+                            mn_dtype_name((mn_dtype)slot->dtype));
+    if (!mni_has_shape(grad, slot) && n->op->flags & MN_OP_BROADCASTS) {
         t->op = NULL;
         grad = reduce_to(t, grad, slot);
         t->op = n->op;
@@ -108,19 +114,14 @@ static void contribute(mn_tape *t, mni_pass *p, mn_node *n, int i, mn_tensor *gr
         mni_touch(grad, NULL);
         return;
     }
-    if (!mni_input_fits(t, grad, i)) return;
-    if (grad == MN_NONE) {
-        mn_tape_fail(t, MN_ERR_ARGUMENT, "the gradient of input %d is MN_NONE", i);
-        return;
+    if (!mni_usual_input(t, grad) || grad->dtype != slot->dtype || !mni_has_shape(grad, slot))
+        grad = fitted(t, n, i, grad, slot);
+    if (grad && !slot->grad) {
+        slot_fill(p, from, slot, grad);
+    } else if (grad) {
+        slot_add(t, p, from, slot, grad);
+        t->op = n->op;
     }
-    if (grad->dtype != slot->dtype) {
-        mn_tape_fail(t, MN_ERR_DTYPE, "the gradient of input %d is %s, the input %s", i,
-                     mn_dtype_name((mn_dtype)grad->dtype), mn_dtype_name((mn_dtype)slot->dtype));
-        return;
-    }
-    if (!mni_has_shape(grad, slot)) grad = reshaped(t, n, i, grad, slot);
-    if (grad) slot_add(t, p, from, n->in[i].output, grad);
-    t->op = n->op;
 }
 
 /* The leaf that input i of n is, if its gradient can be written in place; else NULL. */
@@ -337,7 +338,7 @@ static void visit_in_scope(mn_tape *t, mni_pass *p, mn_node *n)
     mni_scope_clear(t, &p->scope, p->create_graph);
 }
 
-static void clear_slots(mni_pass *p, const mn_node *n)
+static inline void clear_slots(mni_pass *p, const mn_node *n)
 {
     for (int k = 0; k < n->n_out; k++) slot_clear(p, n, &n->out[k]);
 }
@@ -438,7 +439,7 @@ static void run_pass(mn_tape *t, mni_pass *p, mn_tensor *const *outputs, int n,
         mni_edge e;
         mn_tensor *v = cotangent(t, outputs[k], cotangents, k);
         if (!v || !mni_producer(t, outputs[k], &e) || !concerns(p, e.node)) continue;
-        slot_add(t, p, e.node, e.output, v);
+        slot_add(t, p, e.node, &e.node->out[e.output], v);
     }
     p->search = t->detect_anomaly && (!cotangents || mni_all_finite(cotangents, n));
     t->op = NULL;

@@ -12,7 +12,7 @@ enum { CHUNK = 64 * 1024 - 256 };
 
 void *mni_arena_grow(mni_arena *a, size_t size)
 {
-    while (!a->at || a->used + size > a->at->size) {
+    while (size > a->room) {
         mni_chunk *next = a->at ? a->at->next : a->first;
         if (!next || next->size < size) {
             /* Goes in front of the chunks already there, which stay for later. */
@@ -25,7 +25,8 @@ void *mni_arena_grow(mni_arena *a, size_t size)
             next = fresh;
         }
         a->at = next;
-        a->used = 0;
+        a->next = (char *)(next + 1);
+        a->room = next->size;
     }
     return mni_arena_take(a, size);
 }
@@ -33,7 +34,7 @@ void *mni_arena_grow(mni_arena *a, size_t size)
 void mni_arena_reset(mni_arena *a)
 {
     a->at = NULL;
-    a->used = 0;
+    a->room = 0;
 }
 
 void mni_arena_free(mni_arena *a)
@@ -77,7 +78,7 @@ static void to_cache(mn_tape *t, mni_storage *s)
 {
     size_t rounded;
     int bin = class_of(s->capacity, &rounded);
-    s->user = t->bins[bin];
+    s->data = t->bins[bin];
     t->bins[bin] = s;
     t->cached_bytes += s->capacity;
 }
@@ -102,9 +103,9 @@ void mni_pool_trim(mn_tape *t)
     for (int bin = 0; bin < MNI_BINS; bin++) {
         mni_storage *kept = NULL;
         for (mni_storage *s = t->bins[bin], *next; s; s = next) {
-            next = s->user;
+            next = s->data;
             if (s->region) {
-                s->user = kept;
+                s->data = kept;
                 kept = s;
             } else {
                 t->cached_bytes -= s->capacity;
@@ -145,15 +146,16 @@ static mni_storage *block_new(mn_tape *t, size_t capacity)
     if (r && r->size - r->used >= size) {
         s = (mni_storage *)(void *)((char *)r + 64 + r->used);
         r->used += size;
-        s->region = r;
-        return s;
-    }
-    s = mni_alloc(size);
-    if (!s && t->cached_bytes) {
-        mni_pool_trim(t);
+    } else {
+        r = NULL;
         s = mni_alloc(size);
+        if (!s && t->cached_bytes) {
+            mni_pool_trim(t);
+            s = mni_alloc(size);
+        }
+        if (!s) return NULL;
     }
-    if (s) s->region = NULL;
+    *s = (mni_storage){.capacity = capacity, .recycle = block_recycle, .owner = t, .region = r};
     return s;
 }
 
@@ -163,24 +165,23 @@ static mni_storage *from_cache(mn_tape *t, int bin)
     for (int b = bin; b <= bin + 4 && b < MNI_BINS; b++) {
         mni_storage *s = t->bins[b];
         if (!s) continue;
-        t->bins[b] = s->user;
+        t->bins[b] = s->data;
         t->cached_bytes -= s->capacity;
         return s;
     }
     return NULL;
 }
 
-/* Readies a block for its next user. */
-static inline mni_storage *hand_out(mn_tape *t, mni_storage *s, size_t capacity)
+/* Readies a block for its next user; the names of writers count only where one wrote. */
+static inline mni_storage *hand_out(mn_tape *t, mni_storage *s)
 {
-    *s = (mni_storage){.data = (char *)s + MNI_STORAGE_HEADER,
-                       .capacity = capacity,
-                       .recycle = block_recycle,
-                       .owner = t,
-                       .made = t->n_made,
-                       .region = s->region};
     atomic_init(&s->refs, 1);
-    t->live_bytes += capacity;
+    s->version = 0;
+    s->leaf = s->counted = false;
+    s->data = (char *)s + MNI_STORAGE_HEADER;
+    s->made = t->n_made;
+    s->recorded_epoch = 0;
+    t->live_bytes += s->capacity;
     if (t->live_bytes > t->peak_bytes) t->peak_bytes = t->live_bytes;
     return s;
 }
@@ -203,7 +204,7 @@ static mni_storage *take_any(mn_tape *t, int bin, size_t capacity)
         mni_pool_trim(t);
     if (!s) s = block_new(t, capacity);
     if (!s) return mn_tape_fail(t, MN_ERR_MEMORY, "out of memory: %zu bytes", capacity);
-    return hand_out(t, s, capacity);
+    return hand_out(t, s);
 }
 
 /* A block without references but this one; NULL with the tape's error set. */
@@ -213,9 +214,9 @@ static inline mni_storage *take(mn_tape *t, size_t bytes)
     const int bin = class_of(bytes, &capacity);
     mni_storage *s = bin < MNI_BINS && !t->max_bytes ? t->bins[bin] : NULL;
     if (!s) return take_any(t, bin, capacity);
-    t->bins[bin] = s->user;
+    t->bins[bin] = s->data;
     t->cached_bytes -= capacity;
-    return hand_out(t, s, capacity);
+    return hand_out(t, s);
 }
 
 /* ---- headers ---- */

@@ -74,6 +74,7 @@ void mni_node_release(mn_node *n)
 {
     for (mni_saved *s = n->saved; s; s = s->next)
         if (s->counted) mni_header_unref(s->tensor);
+    if (n->saved) n->tape->n_saving--;
     n->saved = NULL;
     n->released = true;
 }
@@ -227,8 +228,8 @@ mn_node *mn_op_record(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_i
                       mn_tensor *const *out, int n_out)
 {
     if (!t || t->error) return NULL;
-    if (t->detect_anomaly) mni_anomaly_end(t, op, out, n_out);
-    if (t->error || !t->grad) return NULL;
+    if (t->detect_anomaly && !mni_anomaly_end(t, op, out, n_out)) return NULL;
+    if (!t->grad) return NULL;
     bool wanted = false;
     for (int i = 0; i < n_in; i++) wanted |= in[i]->requires_grad;
     if (!wanted) return NULL;
@@ -315,6 +316,7 @@ void mn_save(mn_node *n, mn_tensor *x)
     uint32_t version = x == MN_NONE ? 0 : x->storage->version;
     *s = (mni_saved){.tensor = x, .version = version, .counted = !kept, .next = n->saved};
     if (!kept) mni_header_ref(x);
+    if (!n->saved) n->tape->n_saving++;
     n->saved = s;
     n->n_saved++;
 }

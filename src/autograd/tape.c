@@ -70,8 +70,7 @@ void mn_tape_free(mn_tape *t)
 void mn_tape_reset(mn_tape *t)
 {
     if (!t || at_work(t)) return;
-    for (int64_t i = 0; i < t->n_nodes; i++)
-        if (!t->nodes[i]->released) mni_node_release(t->nodes[i]);
+    for (int64_t i = 0; i < t->n_nodes && t->n_saving; i++) mni_node_release(t->nodes[i]);
     for (int64_t i = 0; i < t->leaf_capacity && t->n_leaves; i++) {
         if (!t->leaves[i].key) continue;
         t->n_leaves--;

@@ -107,7 +107,8 @@ typedef struct mni_chunk {
 
 typedef struct mni_arena {
     mni_chunk *first, *at;
-    size_t used; /* of `at` */
+    char *next;  /* in `at` */
+    size_t room; /* bytes there */
     size_t capacity;
 } mni_arena;
 
@@ -116,9 +117,10 @@ void *mni_arena_grow(mni_arena *a, size_t size); /* where the chunk at work has 
 static inline void *mni_arena_take(mni_arena *a, size_t size)
 {
     size = (size + 15) / 16 * 16;
-    if (!a->at || a->used + size > a->at->size) return mni_arena_grow(a, size);
-    void *p = (char *)(a->at + 1) + a->used;
-    a->used += size;
+    if (size > a->room) return mni_arena_grow(a, size);
+    void *p = a->next;
+    a->next += size;
+    a->room -= size;
     return p;
 }
 
@@ -198,6 +200,7 @@ struct mn_tape {
     mni_arena arena;
     mn_node **nodes;
     int64_t n_nodes, node_capacity;
+    int64_t n_saving;      /* nodes that hold saved tensors */
     mni_leaf_slot *leaves; /* open hash: parameter -> its leaf node in this step */
     int64_t n_leaves, leaf_capacity;
     uint32_t passes;
@@ -386,7 +389,8 @@ bool mni_recompute(mn_node *checkpoint);
 bool mni_all_finite(mn_tensor *const *x, int n); /* NULLs and what is not f32 or f64 are */
 bool mni_check_finite(mn_tape *t, const mn_tensor *x, const char *what, const char *but);
 void mni_anomaly_begin(mn_tape *t, mn_tensor *const *in, int n);
-void mni_anomaly_end(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n);
+bool mni_anomaly_end(mn_tape *t, const mn_op *op, mn_tensor *const *out,
+                     int n); /* false: an error */
 
 /* The path of the innermost module into buf, which it returns; "" when there is none. */
 const char *mni_frame_label(const mni_frame *f, char *buf, size_t size);

@@ -134,7 +134,6 @@ bool mni_no_overlap(const mn_tensor *x)
 
 void mni_storage_free(mni_storage *s)
 {
-    if (s->deleter) s->deleter(s->data, s->user);
     if (s->recycle) {
         s->recycle(s, false);
     } else {
@@ -156,10 +155,7 @@ mn_tensor *mni_tensor_own(mni_storage *s, mn_dtype dtype, int ndim, const int64_
 {
     mn_tensor *x = s ? mni_calloc(sizeof *x) : NULL;
     if (!x) {
-        if (s) {
-            s->deleter = NULL; /* the caller keeps wrapped memory when the wrap fails */
-            mni_storage_release(s);
-        }
+        mni_storage_release(s);
         return NULL;
     }
     x->storage = s;
@@ -217,6 +213,13 @@ mn_tensor *mn_tensor_from(mn_dtype dtype, int ndim, const int64_t *shape, const 
     return x;
 }
 
+static void give_back(mni_storage *s, bool leaving)
+{
+    if (leaving) return;
+    if (s->deleter) s->deleter(s->data, s->user);
+    mni_free(s);
+}
+
 mn_tensor *mn_tensor_wrap(mn_dtype dtype, int ndim, const int64_t *shape, const int64_t *strides,
                           void *data, void (*deleter)(void *data, void *user), void *user)
 {
@@ -238,11 +241,13 @@ mn_tensor *mn_tensor_wrap(mn_dtype dtype, int ndim, const int64_t *shape, const 
         return NULL;
     }
     mni_storage *s = storage_new(0);
-    if (!s) return NULL;
+    mn_tensor *x = s ? mni_tensor_own(s, dtype, ndim, shape, strides, data) : NULL;
+    if (!x) return NULL; /* the memory stays the caller's */
     s->data = data;
     s->deleter = deleter;
     s->user = user;
-    return mni_tensor_own(s, dtype, ndim, shape, strides, data);
+    s->recycle = give_back;
+    return x;
 }
 
 mn_tensor *mn_parameter(mn_dtype dtype, int ndim, const int64_t *shape)

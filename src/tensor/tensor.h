@@ -15,28 +15,29 @@ struct mn_tape;
 struct mn_node;
 
 typedef struct mni_storage {
+    /* What an op on a few numbers has to do with comes first: one cache line. */
     _Atomic int refs;
     uint32_t version; /* bumped by every write */
     bool leaf;        /* a tensor over it requires grad and was not computed */
     bool counted;     /* scratch mark of describe.c */
+    void *data;       /* of a block that waits in its tape's pool: the next one */
+    size_t capacity;  /* bytes at data */
+    /* Called by the last release (leaving false), and when a handle is about to outlive the tape whose
+     * block it is (leaving true: changes what the last release will do). NULL: the last release frees the
+     * block. */
+    void (*recycle)(struct mni_storage *s, bool leaving);
+    void *owner;  /* the tape whose block it is; NULL */
+    int64_t made; /* how many temporaries the tape's step had made before */
+    /* The last write whose result carries a gradient: its step, its version, its op. Within that step
+     * a handle without a node from before it would lose the gradient. */
+    uint64_t recorded_epoch;
+    uint32_t recorded_version;
+    const char *recorded_writer;
     /* Name of the op that wrote in place, for messages; NULL: a user's write. */
     const char *last_writer;
-    /* The last write whose result carries a gradient: its version, its step, its op. Within that step
-     * a handle without a node from before it would lose the gradient. */
-    uint32_t recorded_version;
-    uint64_t recorded_epoch;
-    const char *recorded_writer;
-    void *data;
-    size_t capacity; /* bytes at data */
-    /* Of a tape's block: called by the last release (leaving false: takes the block back) and
-     * when a handle is about to outlive the tape (leaving true: changes what the last release
-     * will do). NULL: the last release frees the block. */
-    void (*recycle)(struct mni_storage *s, bool leaving);
-    void *owner;  /* recycle's: the tape */
-    int64_t made; /* how many temporaries the tape's step had made before */
     /* The prefilled region that the block is a part of; NULL: a block of its own. */
     struct mni_region *region;
-    void (*deleter)(void *data, void *user); /* of wrapped memory; called first */
+    void (*deleter)(void *data, void *user); /* of wrapped memory, NULL */
     void *user;
 } mni_storage;
 
@@ -118,7 +119,7 @@ mn_error mni_check_shape(mn_dtype dtype, int ndim, const int64_t *shape, int64_t
 void mni_set_shape(mn_tensor *x, mn_dtype dtype, int ndim, const int64_t *shape,
                    const int64_t *strides);
 
-/* What the last release of a storage does: it calls the deleter and then recycles or frees the block. */
+/* What the last release of a storage does: it recycles or frees the block. */
 void mni_storage_free(mni_storage *s);
 
 static inline mni_storage *mni_storage_retain(mni_storage *s)

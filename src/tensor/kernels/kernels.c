@@ -4,7 +4,6 @@
  */
 #include "tensor/kernels/kernels.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -28,7 +27,7 @@ extern const mni_kernel_table mni_kernels_neon;
 extern const mni_kernel_table mni_kernels_baseline;
 #endif
 
-static _Atomic(const mni_kernel_table *) chosen;
+_Atomic(const mni_kernel_table *) mni_chosen_kernels;
 
 /* The best table when name is NULL, else the one of that name; NULL when there is none. */
 static const mni_kernel_table *find(const char *name)
@@ -50,19 +49,16 @@ static const mni_kernel_table *find(const char *name)
     return NULL;
 }
 
-const mni_kernel_table *mni_kernels(void)
+const mni_kernel_table *mni_choose_kernels(void)
 {
-    const mni_kernel_table *table = atomic_load_explicit(&chosen, memory_order_relaxed);
-    if (!table) {
-        table = find(NULL);
-        atomic_store_explicit(&chosen, table, memory_order_relaxed);
-    }
+    const mni_kernel_table *table = find(NULL);
+    atomic_store_explicit(&mni_chosen_kernels, table, memory_order_relaxed);
     return table;
 }
 
 bool mni_kernels_force(const char *name)
 {
     const mni_kernel_table *table = find(name);
-    if (table) atomic_store_explicit(&chosen, table, memory_order_relaxed);
+    if (table) atomic_store_explicit(&mni_chosen_kernels, table, memory_order_relaxed);
     return table != NULL;
 }

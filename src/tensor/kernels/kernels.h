@@ -10,6 +10,7 @@
 #define MNI_KERNELS_H
 
 #include <minnow/tensor.h>
+#include <stdatomic.h>
 
 enum { MNI_DTYPES = 5 };
 
@@ -247,8 +248,17 @@ typedef struct mni_plain_table {
 
 extern const mni_plain_table mni_plain;
 
-/* The table for this processor, chosen at the first call. */
-const mni_kernel_table *mni_kernels(void);
+/* Chosen at the first call; the one state there is. */
+extern _Atomic(const mni_kernel_table *) mni_chosen_kernels;
+const mni_kernel_table *mni_choose_kernels(void);
+
+/* The table for this processor. */
+static inline const mni_kernel_table *mni_kernels(void)
+{
+    const mni_kernel_table *chosen =
+        atomic_load_explicit(&mni_chosen_kernels, memory_order_relaxed);
+    return chosen ? chosen : mni_choose_kernels();
+}
 
 /* For tests: forces a table by name; false when this processor or build has none of that name. NULL
  * goes back to the best. */
