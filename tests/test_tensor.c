@@ -69,9 +69,40 @@ START_TEST(an_array_that_does_not_fit_is_refused)
 }
 END_TEST
 
+static void count(void *data, void *user)
+{
+    (void)data;
+    ++*(int *)user;
+}
+
+START_TEST(a_handle_that_finds_no_memory_leaves_wrapped_memory_to_the_others)
+{
+    int64_t allocations_left = -1;
+    const mn_allocator limited = limited_allocator(&allocations_left);
+    ck_assert_int_eq(mn_set_allocator(&limited), MN_OK);
+    float values[6] = {0};
+    int given_back = 0;
+    mn_tensor *x = mn_tensor_wrap(MN_F32, 2, (int64_t[]){2, 3}, NULL, values, count, &given_back);
+    mn_tape *t = mn_tape_new(NULL);
+    mn_tensor *view = mn_reshape(t, x, 1, (int64_t[]){6});
+    allocations_left = 0;
+    ck_assert_ptr_null(mn_retain(view));
+    ck_assert_ptr_null(mn_tensor_wrap(MN_F32, 1, (int64_t[]){6}, NULL, values, count, &given_back));
+    ck_assert_int_eq(given_back, 0);
+    allocations_left = -1;
+    mn_tensor *handle = mn_retain(view);
+    mn_release(x);
+    mn_tape_free(t);
+    ck_assert_int_eq(given_back, 0);
+    mn_release(handle);
+    ck_assert_int_eq(given_back, 1);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {a_view_is_read_in_row_major_order,
-                                  an_array_that_does_not_fit_is_refused};
+    const TTest *const tests[] = {
+        a_view_is_read_in_row_major_order, an_array_that_does_not_fit_is_refused,
+        a_handle_that_finds_no_memory_leaves_wrapped_memory_to_the_others};
     return run_suite("tensor", tests, sizeof tests / sizeof *tests);
 }
