@@ -324,9 +324,11 @@ static void FN(panel)(const mni_product *p, const FN(depth) * d, int64_t j0, int
                          .fr = in_c                 ? p->sc[0]
                                : bias && !by_column ? width
                                                     : 0};
-    /* Tiles of equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 14 + 14 + 14 + 14 + 8. */
-    for (int64_t t = 0; t < tall; t++) {
-        const int64_t i0 = p->m * t / tall, rows = p->m * (t + 1) / tall - i0;
+    /* Tiles of equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 14 + 14 + 14 + 14 + 8. (A division takes
+     * as long as two steps of a tile, so that there is one for all of them.) */
+    const int64_t least = p->m / tall, taller = p->m % tall;
+    for (int64_t t = 0, i0 = 0, rows; t < tall; t++, i0 += rows) {
+        rows = least + (t < taller);
         const FN(tile_fn) tile = vectors == WIDE ? FN(tile_1_8) : FN(tiles)[vectors][rows];
         const T *a = (const T *)p->a + d->first * p->step_a + i0 * p->sa[0] + d->k0 * p->sa[1];
         T *c = (T *)p->c + i0 * p->sc[0] + j0 * p->sc[1];
