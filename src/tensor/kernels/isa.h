@@ -23,7 +23,9 @@
 
 /* The iterations of the loop that follows do not depend on each other: an output is apart from each
  * input or exactly the same, so that neither needs a check at run time. */
-#ifdef __clang__
+#if defined(__OPTIMIZE_SIZE__)
+#define MNI_INDEPENDENT /* clang would take it for an order */
+#elif defined(__clang__)
 #define MNI_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define MNI_INDEPENDENT _Pragma("GCC ivdep")
