@@ -10,6 +10,7 @@
 #define FLOATS(M, ...) M(F32, float, __VA_ARGS__) M(F64, double, __VA_ARGS__)
 #define NUMBERS(M, ...)                                                                            \
     FLOATS(M, __VA_ARGS__) M(I64, int64_t, __VA_ARGS__) M(U8, uint8_t, __VA_ARGS__)
+#define CURVES(M, ...) FLOATS(CURVE_OF_T, __VA_ARGS__)
 #define ALL NUMBERS /* in the table bool, a byte of 0 or 1, has u8's */
 
 /* Loops over any strides are no faster for being vectorised, but many times as long. */
@@ -63,6 +64,16 @@
     } else {                                                                                       \
         BINARY_LOOP(MNI_SCALAR, i *sa, i *sb, i *sy, __VA_ARGS__)                                  \
     }
+/* A gradient that is the same for all is written out, for a second loop would be long. */
+#define CURVE_LOOPS(...)                                                                           \
+    if (sa == 0 && sb == 1 && sy == 1) {                                                           \
+        T same[64];                                                                                \
+        for (int j = 0; j < 64; j++) same[j] = as[0];                                              \
+        for (int64_t i = 0; i < n; i += 64)                                                        \
+            self(n - i < 64 ? n - i : 64, same, 1, bs + i, 1, ys + i, 1, numbers);                 \
+        return;                                                                                    \
+    }                                                                                              \
+    COMPARE_LOOPS(__VA_ARGS__)
 #define TERNARY_LOOPS(...)                                                                         \
     if (sa == 1 && sb == 1 && sc == 1 && sy == 1) {                                                \
         MNI_INDEPENDENT                                                                            \
@@ -97,7 +108,9 @@
         const T *as = av, *bs = bv;                                                                \
         result *ys = yv;                                                                           \
         const double p = numbers ? numbers[0] : 0;                                                 \
+        const mni_binary_fn self = name##_##id;                                                    \
         (void)p;                                                                                   \
+        (void)self;                                                                                \
         loops(__VA_ARGS__)                                                                         \
     }
 
@@ -119,6 +132,7 @@
 #define UNARY_OF_T(id, type, name, ...) UNARY_FN(id, type, type, name, __VA_ARGS__)
 #define TEST_OF_T(id, type, name, ...) UNARY_FN(id, type, bool, name, __VA_ARGS__)
 #define BINARY_OF_T(id, type, name, ...) BINARY_FN(id, type, type, name, BINARY_LOOPS, __VA_ARGS__)
+#define CURVE_OF_T(id, type, name, ...) BINARY_FN(id, type, type, name, CURVE_LOOPS, __VA_ARGS__)
 #define COMPARE_OF_T(id, type, name, ...)                                                          \
     BINARY_FN(id, type, bool, name, COMPARE_LOOPS, __VA_ARGS__)
 #define TERNARY_OF_T(id, type, name, ...) TERNARY_FN(id, type, type, name, __VA_ARGS__)
@@ -138,6 +152,8 @@
 #undef MNI_COMPARE
 #undef MNI_TEST
 
+#undef CURVES
+#define CURVES FLOATS
 #undef ALL
 #define ALL(M, name) NUMBERS(M, name)[MN_BOOL] = name##_U8,
 #define ENTRY(id, type, name) [MN_##id] = name##_##id,
