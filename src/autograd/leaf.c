@@ -64,11 +64,10 @@ bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row)
 }
 
 /* Two threads may ask for a gradient at once: one writes, the other one waits. */
-void mni_leaf_write(mni_team *team, mni_leaf *leaf)
+void mni_leaf_write_now(mni_team *team, mni_leaf *leaf)
 {
     mni_factors *f = &leaf->factors;
     int state = MNI_PENDING;
-    if (atomic_load_explicit(&f->state, memory_order_acquire) == MNI_WRITTEN) return;
     if (atomic_compare_exchange_strong(&f->state, &state, MNI_WRITING)) {
         mn_tensor *g = leaf->grad;
         const int64_t rows = g->shape[0], columns = g->shape[1];

@@ -215,8 +215,6 @@ static inline mni_storage *take(mn_tape *t, size_t bytes)
     mni_storage *s = bin < MNI_BINS && !t->max_bytes ? t->bins[bin] : NULL;
     if (!s) return take_any(t, bin, capacity);
     t->bins[bin] = s->data;
-    __builtin_prefetch(s->data, 1); /* the next one: it was last touched long ago */
-    __builtin_prefetch((char *)s->data + MNI_STORAGE_HEADER, 1);
     t->cached_bytes -= capacity;
     return hand_out(t, s);
 }

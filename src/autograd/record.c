@@ -70,15 +70,6 @@ mn_node *mni_node_new(mn_tape *t, const mn_op *op, mn_tensor *const *out, int n_
     return n && node_append(t, n) ? n : NULL;
 }
 
-void mni_node_release(mn_node *n)
-{
-    for (mni_saved *s = n->saved; s; s = s->next)
-        if (s->counted) mni_header_unref(s->tensor);
-    if (n->saved) n->tape->n_saving--;
-    n->saved = NULL;
-    n->released = true;
-}
-
 /* ---- leaves ---- */
 
 static const mn_op leaf_op = {.name = "leaf"};

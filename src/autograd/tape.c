@@ -69,6 +69,7 @@ void mn_tape_free(mn_tape *t)
 
 void mn_tape_reset(mn_tape *t)
 {
+    enum { AHEAD = 8 };
     if (!t || at_work(t)) return;
     for (int64_t i = 0; i < t->n_nodes && t->n_saving; i++) mni_node_release(t->nodes[i]);
     for (int64_t i = 0; i < t->leaf_capacity && t->n_leaves; i++) {
@@ -79,7 +80,9 @@ void mn_tape_reset(mn_tape *t)
     }
     for (int64_t i = 0; i < t->n_headers; i += MNI_SLAB) {
         mn_tensor *x = mni_header_at(t, i); /* the first one of a slab */
-        for (int64_t k = i; k < i + MNI_SLAB && k < t->n_headers; k++, x++) {
+        const mn_tensor *end = x + (t->n_headers - i < MNI_SLAB ? t->n_headers - i : MNI_SLAB);
+        for (; x < end; x++) {
+            if (end - x > AHEAD) __builtin_prefetch(x[AHEAD].storage);
             mni_storage_release(x->storage);
             x->storage = NULL;
             x->node = NULL;

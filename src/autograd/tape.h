@@ -337,7 +337,16 @@ static inline bool mni_input_fits(mn_tape *t, const mn_tensor *x, int i)
     return mni_usual_input(t, x) || mni_check_input(t, x, i);
 }
 
-void mni_node_release(mn_node *n);
+/* Its saved tensors are of no use any more. */
+static inline void mni_node_release(mn_node *n)
+{
+    n->released = true;
+    if (!n->saved) return;
+    n->tape->n_saving--;
+    for (mni_saved *s = n->saved; s; s = s->next)
+        if (s->counted) mni_header_unref(s->tensor);
+    n->saved = NULL;
+}
 
 /* mn_saved of a node that exists; its usual answer takes no call. */
 static inline mn_tensor *mni_saved_of(const mn_node *n, int i)
@@ -372,7 +381,14 @@ bool mni_leaf_ensure_grad(mn_tape *t, mn_tensor *x);
 /* The gradient of x, a matrix, <- column row, whose numbers are kept until it is asked for; an optimizer
  * that does with them saves writing it. False without memory: nothing is done. */
 bool mni_leaf_keep_factors(mn_tensor *x, const void *column, const void *row);
-void mni_leaf_write(mni_team *team, mni_leaf *leaf); /* what is still pending of the gradient */
+
+/* Writes what is still pending of the gradient. */
+void mni_leaf_write_now(mni_team *team, mni_leaf *leaf);
+static inline void mni_leaf_write(mni_team *team, mni_leaf *leaf)
+{
+    if (atomic_load_explicit(&leaf->factors.state, memory_order_acquire) != MNI_WRITTEN)
+        mni_leaf_write_now(team, leaf);
+}
 
 /* In a backward_fast function: mn_grad_into for input i, but over gy[k], of the same shape, where nobody else
  * sees that: what is read once lies in the cache where it is written. */

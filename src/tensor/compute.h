@@ -10,15 +10,29 @@
 #include "tensor/kernels/kernels.h"
 #include "tensor/tensor.h"
 
+/* Elements below which a loop stays on one thread, and the size of the pieces of larger ones. */
+enum { MNI_SERIAL = 32768, MNI_GRAIN = 16384 };
+
 /* y[i] = f(x[i]): kernel row `k` of the table, for x's dtype. x broadcasts to y's shape. p: the
  * kernel's numbers, NULL when it has none. y may be x. */
 void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tensor *y,
               const double *p);
 
 /* y[i] = f(a[i], b[i]); a and b of one dtype (that selects the kernel), both broadcast to y's
- * shape. y may be a or b. */
-void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
-              mn_tensor *y, const double *p);
+ * shape. y may be a or b. Short runs of one length, which graphs of single numbers live on, go straight to
+ * the kernel. */
+void mni_map2_any(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
+                  mn_tensor *y, const double *p);
+static inline void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a,
+                            const mn_tensor *b, mn_tensor *y, const double *p)
+{
+    const int64_t n = y->numel;
+    if (n > 0 && n <= MNI_SERIAL && a->numel == n && b->numel == n &&
+        (a->contiguous & b->contiguous & y->contiguous))
+        k[a->dtype](n, a->data, 1, b->data, 1, y->data, 1, p);
+    else
+        mni_map2_any(team, k, a, b, y, p);
+}
 
 /* y[i] = f(a[i], b[i], c[i]); a and b of one dtype (that selects the kernel), c of the same or, for
  * a choice, bool; all broadcast to y's shape. y may be one of them. */

@@ -5,11 +5,7 @@
 #ifndef MNI_LOOP_H
 #define MNI_LOOP_H
 
-#include "core/team.h"
-#include "tensor/tensor.h"
-
-/* Elements below which a loop stays on one thread, and the size of the pieces of larger ones. */
-enum { MNI_SERIAL = 32768, MNI_GRAIN = 16384 };
+#include "tensor/compute.h"
 
 enum { MNI_OPERANDS = 4 };
 

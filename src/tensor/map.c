@@ -123,8 +123,7 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
         mni_team_range(team, l->n, MNI_GRAIN, map_range, job);
 }
 
-/* Whether y is one run, and short, so that a kernel may have it as it is, and x beside it: graphs of single
- * numbers live on this. Where one number beside many shall be gathered, it may not. */
+/* Whether y is one run, and short, so that a kernel may have it as it is, and x beside it. Where one number beside many shall be gathered, it may not. */
 static inline bool brief(const mn_tensor *y)
 {
     return y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL;
@@ -155,8 +154,8 @@ void mni_map1(mni_team *team, const mni_unary_fn *k, const mn_tensor *x, mn_tens
     map(team, &job, y, x, NULL, NULL);
 }
 
-void mni_map2(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
-              mn_tensor *y, const double *p)
+void mni_map2_any(mni_team *team, const mni_binary_fn *k, const mn_tensor *a, const mn_tensor *b,
+                  mn_tensor *y, const double *p)
 {
     const bool gather = y->dtype == MN_BOOL; /* arithmetic is cheap, and has loops for constants */
     if (brief(y) && near(a, y, gather) && near(b, y, gather)) {
