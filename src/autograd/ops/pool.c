@@ -109,16 +109,38 @@ static mn_tensor *planes_of(mn_tape *t, const pooling *p, const mn_tensor *x, co
 
 /* ---- maxima ---- */
 
-/* Saved: the positions, [planes, windows]. Those of windows that overlap may be equal: sums. */
+/* What is saved besides the positions: where they lead. */
+typedef struct landing {
+    int64_t flat[2];       /* planes, elements of one */
+    bool usual;            /* windows of 2 x 2 side by side, of which the place inside is saved */
+    int64_t in[2], out[2]; /* where usual: the image before and after */
+} landing;
+
+/* index <- the positions in their planes, from the places in usual windows. */
+static void from_places(const landing *to, const mn_tensor *place, mn_tensor *index)
+{
+    const uint8_t *p = (const uint8_t *)place->data;
+    int64_t *at = (int64_t *)(void *)index->data;
+    for (int64_t l = 0; l < to->flat[0] * to->out[0]; l++)
+        for (int64_t i = 0; i < to->out[1]; i++, p++, at++)
+            *at = (2 * (l % to->out[0]) + *p / 2) * to->in[1] + 2 * i + *p % 2;
+}
+
+/* Saved: the positions, or places, [planes, windows]. Those of windows that overlap may be equal: sums. */
 static void max_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx)
 {
     int ndim;
     const int64_t *shape = mn_input_shape(n, 0, &ndim);
-    const int64_t *flat = mn_saved_data(n); /* of a struct landing: planes, elements of one */
+    const landing *to = mn_saved_data(n);
     mn_tensor *index = mn_saved(n, 0);
+    if (index && to->usual) {
+        const mn_tensor *place = index;
+        index = mni_tape_tensor(t, MN_I64, 2, place->shape);
+        if (index) from_places(to, place, index);
+    }
     if (!index) return;
     mn_tensor *g = mn_reshape(t, gy[0], 2, index->shape);
-    gx[0] = mn_reshape(t, mni_place(t, g, index, 1, 2, flat, -1), ndim, shape);
+    gx[0] = mn_reshape(t, mni_place(t, g, index, 1, 2, to->flat, -1), ndim, shape);
 }
 static const mn_op max_pool1d_op = {.name = "max_pool1d", .backward = max_backward};
 static void usual_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor **gx);
@@ -136,6 +158,7 @@ typedef struct max_job {
     const char *x;
     char *y;
     int64_t *index;
+    uint8_t *place; /* where usual */
     mn_dtype dtype;
     span whole;
 } max_job;
@@ -239,7 +262,7 @@ static void usual_lines(void *arg, int64_t begin, int64_t end)
         const int64_t at = i % p->out[0] * 2 * width, plane = i / p->out[0] * p->in[0] * width;
         mni_kernels()->max_2x2[job->dtype](p->out[1], job->x + (plane + at) * size, width,
                                            job->y + i * p->out[1] * size,
-                                           job->index + i * p->out[1], at);
+                                           job->place + i * p->out[1]);
     }
 }
 
@@ -250,13 +273,6 @@ static void max_lines(void *arg, int64_t begin, int64_t end)
     const max_job *job = arg;
     for (int64_t i = begin; i < end; i++) of_type[job->dtype](job, i);
 }
-
-/* What is saved besides the index: the planes that it leads into. */
-typedef struct landing {
-    int64_t flat[2]; /* their number and size */
-    bool usual;
-    int64_t in[2], out[2]; /* where usual */
-} landing;
 
 /* index goes flat. */
 static void save_positions(mn_tape *t, mn_node *n, mn_tensor *index, const landing *to)
@@ -271,7 +287,7 @@ typedef struct spread_job {
     const landing *to;
     char *x;
     const char *y;
-    const int64_t *index;
+    const uint8_t *place;
     mn_dtype dtype;
 } spread_job;
 
@@ -284,9 +300,9 @@ static void spread_planes(void *arg, int64_t begin, int64_t end)
         char *x = job->x + plane * in[0] * width * size;
         if (2 * out[0] < in[0] || 2 * out[1] < width) memset(x, 0, (size_t)(in[0] * width * size));
         for (int64_t l = 0; l < out[0]; l++) {
-            const int64_t line = (plane * out[0] + l) * out[1], at = 2 * l * width;
-            mni_kernels()->spread_2x2[job->dtype](out[1], x + at * size, width,
-                                                  job->y + line * size, job->index + line, at);
+            const int64_t line = (plane * out[0] + l) * out[1];
+            mni_kernels()->spread_2x2[job->dtype](out[1], x + 2 * l * width * size, width,
+                                                  job->y + line * size, job->place + line);
         }
     }
 }
@@ -296,16 +312,15 @@ static void usual_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tens
     const landing *to = mn_saved_data(n);
     int ndim;
     const int64_t *shape = mn_input_shape(n, 0, &ndim);
-    mn_tensor *index = to->usual ? mn_saved(n, 0) : NULL;
-    if (!index) {
+    const mn_tensor *place = to->usual ? mn_saved(n, 0) : NULL;
+    if (!place) {
         max_backward(t, n, gy, gx);
         return;
     }
     const mn_tensor *g = mni_dense(t, gy[0]);
     gx[0] = mni_tape_tensor(t, (mn_dtype)gy[0]->dtype, ndim, shape);
     if (!g || !gx[0]) return;
-    spread_job job = {to, gx[0]->data, g->data, (const int64_t *)(const void *)index->data,
-                      (mn_dtype)g->dtype};
+    spread_job job = {to, gx[0]->data, g->data, (const uint8_t *)place->data, (mn_dtype)g->dtype};
     const int64_t size = to->flat[1] > 0 ? to->flat[1] : 1;
     mni_team_range(mni_tape_team(t), to->flat[0], GRAIN / size + 1, spread_planes, &job);
 }
@@ -313,25 +328,29 @@ static void usual_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tens
 static mn_tensor *maxima(mn_tape *t, const mn_op *op, mn_tensor *x, const pooling *p,
                          mn_tensor **indices)
 {
-    mn_tensor *dense = mni_dense(t, x), *y = planes_of(t, p, x, p->out, (mn_dtype)x->dtype);
-    mn_tensor *index = planes_of(t, p, x, p->out, MN_I64);
-    if (dense && y && index) {
-        max_job job = {p,
-                       dense->data,
-                       y->data,
-                       (int64_t *)(void *)index->data,
-                       (mn_dtype)x->dtype,
-                       whole_windows(p)};
-        const int64_t line = p->out[1] * p->kernel[0] * p->kernel[1];
-        mni_team_range(mni_tape_team(t), p->planes * p->out[0], GRAIN / line + 1,
-                       usual(p, job.dtype) ? usual_lines : max_lines, &job);
-    }
-    mn_node *n = mn_op_record(t, op, &x, 1, &y, 1);
     const landing to = {.flat = {p->planes, p->in[0] * p->in[1]},
                         .usual = usual(p, (mn_dtype)x->dtype),
                         .in = {p->in[0], p->in[1]},
                         .out = {p->out[0], p->out[1]}};
-    save_positions(t, n, index, &to);
+    mn_tensor *dense = mni_dense(t, x), *y = planes_of(t, p, x, p->out, (mn_dtype)x->dtype);
+    mn_tensor *index = NULL, *place = NULL;
+    if (!to.usual || indices) index = planes_of(t, p, x, p->out, MN_I64);
+    if (to.usual) place = planes_of(t, p, x, p->out, MN_U8);
+    if (dense && y && (index || place)) {
+        max_job job = {.p = p,
+                       .x = dense->data,
+                       .y = y->data,
+                       .index = index ? (int64_t *)(void *)index->data : NULL,
+                       .place = place ? (uint8_t *)place->data : NULL,
+                       .dtype = (mn_dtype)x->dtype,
+                       .whole = whole_windows(p)};
+        const int64_t line = p->out[1] * p->kernel[0] * p->kernel[1];
+        mni_team_range(t->team, p->planes * p->out[0], GRAIN / line + 1,
+                       place ? usual_lines : max_lines, &job);
+        if (place && index) from_places(&to, place, index);
+    }
+    mn_node *n = mn_op_record(t, op, &x, 1, &y, 1);
+    save_positions(t, n, place ? place : index, &to);
     y = mn_op_end(t, y);
     if (indices && y) *indices = index;
     return y;

@@ -57,14 +57,12 @@ void MNI_FOR_ISA(mni_norm_sums_f32)(const mni_normalization *p, int64_t begin, i
 void MNI_FOR_ISA(mni_norm_sums_f64)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_backward_f32)(const mni_normalization *p, int64_t begin, int64_t end);
 void MNI_FOR_ISA(mni_norm_backward_f64)(const mni_normalization *p, int64_t begin, int64_t end);
-void MNI_FOR_ISA(mni_max_2x2_f32)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
-                                  int64_t at);
-void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
-                                  int64_t at);
+void MNI_FOR_ISA(mni_max_2x2_f32)(int64_t n, const void *x, int64_t width, void *y, uint8_t *place);
+void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *x, int64_t width, void *y, uint8_t *place);
 void MNI_FOR_ISA(mni_spread_2x2_f32)(int64_t n, void *x, int64_t width, const void *y,
-                                     const int64_t *index, int64_t at);
+                                     const uint8_t *place);
 void MNI_FOR_ISA(mni_spread_2x2_f64)(int64_t n, void *x, int64_t width, const void *y,
-                                     const int64_t *index, int64_t at);
+                                     const uint8_t *place);
 void MNI_FOR_ISA(mni_cell_f32)(const mni_cell *p);
 void MNI_FOR_ISA(mni_cell_f64)(const mni_cell *p);
 void MNI_FOR_ISA(mni_cell_backward_f32)(const mni_cell *p);

@@ -116,13 +116,12 @@ static inline int64_t mni_cell_rows(mni_cell_kind kind)
 /* ---- pooling ---- */
 
 /* A line of maxima over windows of 2 x 2 that lie side by side: y[i] of x[2 i], x[2 i + 1] and those
- * `width` further on; the first of equal ones, but the last NaN. index[i] <- at + its distance from x. */
-typedef void (*mni_max_fn)(int64_t n, const void *x, int64_t width, void *y, int64_t *index,
-                           int64_t at);
+ * `width` further on; the first of equal ones, but the last NaN. place[i] <- which of the four it is. */
+typedef void (*mni_max_fn)(int64_t n, const void *x, int64_t width, void *y, uint8_t *place);
 
-/* The way back: those windows of x <- y[i] at index[i], 0 elsewhere. */
+/* The way back: those windows of x <- y[i] at place[i], 0 elsewhere. */
 typedef void (*mni_spread_fn)(int64_t n, void *x, int64_t width, const void *y,
-                              const int64_t *index, int64_t at);
+                              const uint8_t *place);
 
 /* ---- random draws (same bits on every instruction set); see mni_uniform and so on ---- */
 

@@ -6,7 +6,7 @@
 
 typedef T SOME(vec) __attribute__((vector_size(SOME(COUNT) * sizeof(T))));
 typedef WHOLE SOME(lanes) __attribute__((vector_size(SOME(COUNT) * sizeof(T))));
-typedef int64_t SOME(places) __attribute__((vector_size(SOME(COUNT) * 8)));
+typedef uint8_t SOME(places) __attribute__((vector_size(SOME(COUNT))));
 
 /* *most <- the larger ones of it and v, a NaN being larger than all; where that is v, *from <- place. */
 MNI_INLINE void SOME(take)(const SOME(vec) * v, WHOLE place, SOME(vec) * most, SOME(lanes) * from)
@@ -26,19 +26,18 @@ MNI_INLINE void SOME(deal)(const T *x, SOME(vec) * v)
     v[1] = MNI_SHUFFLE(WHOLE, SOME(COUNT) * sizeof(T), a, b, ODD);
 }
 
-MNI_INLINE void SOME(max)(const T *x, int64_t width, T *y, int64_t *index, int64_t at)
+MNI_INLINE void SOME(max)(const T *x, int64_t width, T *y, uint8_t *place)
 {
     SOME(vec) upper[2], lower[2];
     SOME(lanes) from = {0};
     SOME(deal)(x, upper);
     SOME(deal)(x + width, lower);
     SOME(take)(&upper[1], 1, &upper[0], &from);
-    SOME(take)(&lower[0], (WHOLE)width, &upper[0], &from);
-    SOME(take)(&lower[1], (WHOLE)(width + 1), &upper[0], &from);
+    SOME(take)(&lower[0], 2, &upper[0], &from);
+    SOME(take)(&lower[1], 3, &upper[0], &from);
     memcpy(y, &upper[0], sizeof upper[0]);
-    from += (SOME(lanes)){STEPS};
-    const SOME(places) places = __builtin_convertvector(from, SOME(places)) + at;
-    memcpy(index, &places, sizeof places);
+    const SOME(places) places = __builtin_convertvector(from, SOME(places));
+    memcpy(place, &places, sizeof places);
 }
 
 /* to [2 COUNT] <- the numbers of a and b in turns. */
@@ -50,17 +49,15 @@ MNI_INLINE void SOME(mix)(const SOME(lanes) * a, const SOME(lanes) * b, T *to)
     memcpy(to + SOME(COUNT), &high, sizeof high);
 }
 
-/* The windows <- gy where index says, 0 elsewhere. */
-MNI_INLINE void SOME(spread)(T *x, int64_t width, const T *gy, const int64_t *index, int64_t at)
+/* The windows <- gy at their places, 0 elsewhere. */
+MNI_INLINE void SOME(spread)(T *x, int64_t width, const T *gy, const uint8_t *place)
 {
     SOME(places) places;
     SOME(lanes) g, part[4];
-    memcpy(&places, index, sizeof places);
+    memcpy(&places, place, sizeof places);
     memcpy(&g, gy, sizeof g);
-    places -= at;
-    const SOME(lanes) from = __builtin_convertvector(places, SOME(lanes)) - (SOME(lanes)){STEPS};
-    for (int i = 0; i < 4; i++)
-        part[i] = g & (from == (SOME(lanes)){0} + (WHOLE)(i / 2 * width + i % 2));
+    const SOME(lanes) from = __builtin_convertvector(places, SOME(lanes));
+    for (int i = 0; i < 4; i++) part[i] = g & (from == (SOME(lanes)){0} + i);
     SOME(mix)(&part[0], &part[1], x);
     SOME(mix)(&part[2], &part[3], x + width);
 }
@@ -70,6 +67,5 @@ MNI_INLINE void SOME(spread)(T *x, int64_t width, const T *gy, const int64_t *in
 #undef WHOLE
 #undef EVEN
 #undef ODD
-#undef STEPS
 #undef LOW
 #undef HIGH

@@ -13,7 +13,6 @@
 enum { SOME(COUNT) = 8 };
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15
-#define STEPS 0, 2, 4, 6, 8, 10, 12, 14
 #define LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #include "tensor/kernels/maximum.h"
@@ -24,7 +23,6 @@ enum { SOME(COUNT) = 8 };
 enum { SOME(COUNT) = 4 };
 #define EVEN 0, 2, 4, 6
 #define ODD 1, 3, 5, 7
-#define STEPS 0, 2, 4, 6
 #define LOW 0, 4, 1, 5
 #define HIGH 2, 6, 3, 7
 #include "tensor/kernels/maximum.h"
@@ -35,31 +33,28 @@ enum { SOME(COUNT) = 4 };
 enum { SOME(COUNT) = 4 };
 #define EVEN 0, 2, 4, 6
 #define ODD 1, 3, 5, 7
-#define STEPS 0, 2, 4, 6
 #define LOW 0, 4, 1, 5
 #define HIGH 2, 6, 3, 7
 #include "tensor/kernels/maximum.h"
 
 #define ONE_FN(T)                                                                                  \
-    static void one_##T(const T *x, int64_t width, T *y, int64_t *index, int64_t at)               \
+    static void one_##T(const T *x, int64_t width, T *y, uint8_t *place)                           \
     {                                                                                              \
-        const int64_t place[4] = {0, 1, width, width + 1};                                         \
-        int64_t best = 0;                                                                          \
-        for (int i = 1; i < 4; i++) {                                                              \
-            const T v = x[place[i]];                                                               \
-            if (v > x[best] || v != v) best = place[i];                                            \
-        }                                                                                          \
-        *y = x[best];                                                                              \
-        *index = at + best;                                                                        \
+        const T window[4] = {x[0], x[1], x[width], x[width + 1]};                                  \
+        uint8_t best = 0;                                                                          \
+        for (uint8_t i = 1; i < 4; i++)                                                            \
+            if (window[i] > window[best] || window[i] != window[i]) best = i;                      \
+        *y = window[best];                                                                         \
+        *place = best;                                                                             \
     }
 ONE_FN(float)
 ONE_FN(double)
 
 #define ONE_BACK_FN(T)                                                                             \
-    static void spread_##T(T *x, int64_t width, const T *gy, const int64_t *index, int64_t at)     \
+    static void spread_##T(T *x, int64_t width, const T *gy, const uint8_t *place)                 \
     {                                                                                              \
         x[0] = x[1] = x[width] = x[width + 1] = 0;                                                 \
-        x[*index - at] = *gy;                                                                      \
+        x[*place / 2 * width + *place % 2] = *gy;                                                  \
     }
 ONE_BACK_FN(float)
 ONE_BACK_FN(double)
@@ -68,11 +63,11 @@ ONE_BACK_FN(double)
 #define LINE(some, count)                                                                          \
     for (int64_t i = 0; i < n; i += count) {                                                       \
         if (i + count > n) i = n - count;                                                          \
-        some(x + 2 * i, width, y + i, index + i, at + 2 * i);                                      \
+        some(x + 2 * i, width, y + i, place + i);                                                  \
     }
 
 void MNI_FOR_ISA(mni_max_2x2_f32)(int64_t n, const void *xv, int64_t width, void *yv,
-                                  int64_t *index, int64_t at)
+                                  uint8_t *place)
 {
     const float *x = xv;
     float *y = yv;
@@ -85,7 +80,7 @@ void MNI_FOR_ISA(mni_max_2x2_f32)(int64_t n, const void *xv, int64_t width, void
 }
 
 void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *xv, int64_t width, void *yv,
-                                  int64_t *index, int64_t at)
+                                  uint8_t *place)
 {
     const double *x = xv;
     double *y = yv;
@@ -96,7 +91,7 @@ void MNI_FOR_ISA(mni_max_2x2_f64)(int64_t n, const void *xv, int64_t width, void
 }
 
 void MNI_FOR_ISA(mni_spread_2x2_f32)(int64_t n, void *xv, int64_t width, const void *yv,
-                                     const int64_t *index, int64_t at)
+                                     const uint8_t *place)
 {
     float *x = xv;
     const float *y = yv;
@@ -109,7 +104,7 @@ void MNI_FOR_ISA(mni_spread_2x2_f32)(int64_t n, void *xv, int64_t width, const v
 }
 
 void MNI_FOR_ISA(mni_spread_2x2_f64)(int64_t n, void *xv, int64_t width, const void *yv,
-                                     const int64_t *index, int64_t at)
+                                     const uint8_t *place)
 {
     double *x = xv;
     const double *y = yv;
