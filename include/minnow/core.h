@@ -3,7 +3,7 @@
  *
  * minnow never aborts, exits or prints. A function that fails returns NULL, false or an mn_error,
  * and leaves the reason in the calling thread's last error (and, when it ran on a tape, in that
- * tape).
+ * tape). Functions of yours that it calls return: no C++ exception and no longjmp leaves them.
  */
 #ifndef MINNOW_CORE_H
 #define MINNOW_CORE_H
