@@ -47,12 +47,11 @@ static inline void slot_fill(mni_pass *p, mn_node *n, mni_output *slot, mn_tenso
         p->pending++;
 }
 
+/* grad is not the one that is there. */
 static void slot_set(mni_pass *p, mn_node *n, mni_output *slot, mn_tensor *grad)
 {
-    mni_header_ref(grad); /* which may be the one that is there */
     slot_clear(p, n, slot);
     slot_fill(p, n, slot, grad);
-    mni_header_unref(grad);
 }
 
 /* The first contribution is shared, later ones are summed: in place where only the slot holds

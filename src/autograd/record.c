@@ -210,7 +210,7 @@ bool mn_op_begin(mn_tape *t, const mn_op *op, mn_tensor *const *in, int n_in)
         return false;
     }
     for (int i = 0; i < n_in; i++)
-        if (!mni_input_fits(t, in[i], i)) return false;
+        if (!mni_usual_input(t, in[i]) && !mni_check_input(t, in[i], i)) return false;
     if (t->detect_anomaly) mni_anomaly_begin(t, in, n_in);
     return true;
 }
@@ -305,7 +305,7 @@ void mn_save(mn_node *n, mn_tensor *x)
     if (x->owned)
         for (int i = 0; i < n->n_in && !kept; i++) kept = n->in[i].node && n->in[i].node->leaf == x;
     uint32_t version = x == MN_NONE ? 0 : x->storage->version;
-    *s = (mni_saved){.tensor = x, .version = version, .counted = !kept, .next = n->saved};
+    *s = (mni_saved){.tensor = x, .version = version, .held = !kept, .next = n->saved};
     if (!kept) mni_header_ref(x);
     if (!n->saved) n->tape->n_saving++;
     n->saved = s;

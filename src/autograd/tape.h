@@ -52,7 +52,7 @@ typedef struct mni_draw mni_draw;
 typedef struct mni_saved {
     mn_tensor *tensor;
     uint32_t version;
-    bool counted;           /* in the tensor's references; a leaf has one of the step's */
+    bool held;              /* by a reference of its own; a leaf has one of the step's */
     struct mni_saved *next; /* the one saved before */
 } mni_saved;
 
@@ -331,12 +331,6 @@ static inline bool mni_usual_input(const mn_tape *t, const mn_tensor *x)
            (s->version > 0 || !x->parameter);
 }
 
-/* mni_check_input, whose usual answer takes no call. */
-static inline bool mni_input_fits(mn_tape *t, const mn_tensor *x, int i)
-{
-    return mni_usual_input(t, x) || mni_check_input(t, x, i);
-}
-
 /* Its saved tensors are of no use any more. */
 static inline void mni_node_release(mn_node *n)
 {
@@ -344,11 +338,11 @@ static inline void mni_node_release(mn_node *n)
     if (!n->saved) return;
     n->tape->n_saving--;
     for (mni_saved *s = n->saved; s; s = s->next)
-        if (s->counted) mni_header_unref(s->tensor);
+        if (s->held) mni_header_unref(s->tensor);
     n->saved = NULL;
 }
 
-/* mn_saved of a node that exists; its usual answer takes no call. */
+/* mn_saved of a node, and a number, that exist; its usual answer takes no call. */
 static inline mn_tensor *mni_saved_of(const mn_node *n, int i)
 {
     const mni_saved *s = n->saved;

@@ -123,12 +123,13 @@ static void map(mni_team *team, map_job *job, const mn_tensor *y, const mn_tenso
         mni_team_range(team, l->n, MNI_GRAIN, map_range, job);
 }
 
-/* Whether y is one run, and short, so that a kernel may have it as it is, and x beside it. Where one number beside many shall be gathered, it may not. */
+/* Whether y is one run, and short, so that a kernel may have it as it is. */
 static inline bool brief(const mn_tensor *y)
 {
     return y->contiguous && y->numel > 0 && y->numel <= MNI_SERIAL;
 }
 
+/* And x beside it; where one number beside many shall be gathered, not that. */
 static inline bool near(const mn_tensor *x, const mn_tensor *y, bool gather)
 {
     return x->numel == y->numel ? x->contiguous : x->numel == 1 && !gather;

@@ -355,8 +355,7 @@ bool mn_tensor_is_contiguous(const mn_tensor *x)
 
 bool mn_tensor_same_shape(const mn_tensor *a, const mn_tensor *b)
 {
-    return alive(a) && alive(b) && a->ndim == b->ndim &&
-           memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof a->shape[0]) == 0;
+    return alive(a) && alive(b) && mni_same_shape(a, b);
 }
 
 uint32_t mn_tensor_version(const mn_tensor *x)

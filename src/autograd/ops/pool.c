@@ -1,6 +1,6 @@
 /*
  * autograd/ops/pool.c: pooling. Means of windows are linear maps along the height and then the
- * width (resample.c); a maximum remembers its position, where its gradient is put.
+ * width (resample.c); a maximum remembers its position, or place in a window of 2 x 2, where its gradient is put.
  */
 #include "autograd/ops/ops.h"
 #include <math.h>
@@ -116,14 +116,10 @@ typedef struct landing {
     int64_t in[2], out[2]; /* where usual: the image before and after */
 } landing;
 
-/* index <- the positions in their planes, from the places in usual windows. */
-static void from_places(const landing *to, const mn_tensor *place, mn_tensor *index)
+/* index[0..n) <- positions in their plane, from the places in a line of usual windows that begins at `at`. */
+static void from_places(int64_t n, const uint8_t *place, int64_t at, int64_t width, int64_t *index)
 {
-    const uint8_t *p = (const uint8_t *)place->data;
-    int64_t *at = (int64_t *)(void *)index->data;
-    for (int64_t l = 0; l < to->flat[0] * to->out[0]; l++)
-        for (int64_t i = 0; i < to->out[1]; i++, p++, at++)
-            *at = (2 * (l % to->out[0]) + *p / 2) * to->in[1] + 2 * i + *p % 2;
+    for (int64_t i = 0; i < n; i++) index[i] = at + 2 * i + place[i] / 2 * width + place[i] % 2;
 }
 
 /* Saved: the positions, or places, [planes, windows]. Those of windows that overlap may be equal: sums. */
@@ -136,7 +132,10 @@ static void max_backward(mn_tape *t, mn_node *n, mn_tensor *const *gy, mn_tensor
     if (index && to->usual) {
         const mn_tensor *place = index;
         index = mni_tape_tensor(t, MN_I64, 2, place->shape);
-        if (index) from_places(to, place, index);
+        for (int64_t l = 0; index && l < to->flat[0] * to->out[0]; l++)
+            from_places(to->out[1], (const uint8_t *)place->data + l * to->out[1],
+                        2 * (l % to->out[0]) * to->in[1], to->in[1],
+                        (int64_t *)(void *)index->data + l * to->out[1]);
     }
     if (!index) return;
     mn_tensor *g = mn_reshape(t, gy[0], 2, index->shape);
@@ -260,9 +259,10 @@ static void usual_lines(void *arg, int64_t begin, int64_t end)
     const int64_t size = (int64_t)mn_dtype_size(job->dtype), width = p->in[1];
     for (int64_t i = begin; i < end; i++) {
         const int64_t at = i % p->out[0] * 2 * width, plane = i / p->out[0] * p->in[0] * width;
+        uint8_t *place = job->place + i * p->out[1];
         mni_kernels()->max_2x2[job->dtype](p->out[1], job->x + (plane + at) * size, width,
-                                           job->y + i * p->out[1] * size,
-                                           job->place + i * p->out[1]);
+                                           job->y + i * p->out[1] * size, place);
+        if (job->index) from_places(p->out[1], place, at, width, job->index + i * p->out[1]);
     }
 }
 
@@ -274,12 +274,12 @@ static void max_lines(void *arg, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) of_type[job->dtype](job, i);
 }
 
-/* index goes flat. */
-static void save_positions(mn_tape *t, mn_node *n, mn_tensor *index, const landing *to)
+/* Positions, or places, flat. */
+static void save_positions(mn_tape *t, mn_node *n, mn_tensor *at, const landing *to)
 {
-    if (!n || !index) return;
-    const int64_t planes = to->flat[0], count = planes > 0 ? index->numel / planes : 1;
-    mn_save(n, mn_op_view(t, index, 2, (int64_t[]){planes, count}, NULL, 0));
+    if (!n || !at) return;
+    const int64_t planes = to->flat[0], count = planes > 0 ? at->numel / planes : 1;
+    mn_save(n, mn_op_view(t, at, 2, (int64_t[]){planes, count}, NULL, 0));
     mn_save_data(n, to, sizeof *to);
 }
 
@@ -345,9 +345,8 @@ static mn_tensor *maxima(mn_tape *t, const mn_op *op, mn_tensor *x, const poolin
                        .dtype = (mn_dtype)x->dtype,
                        .whole = whole_windows(p)};
         const int64_t line = p->out[1] * p->kernel[0] * p->kernel[1];
-        mni_team_range(t->team, p->planes * p->out[0], GRAIN / line + 1,
+        mni_team_range(mni_tape_team(t), p->planes * p->out[0], GRAIN / line + 1,
                        place ? usual_lines : max_lines, &job);
-        if (place && index) from_places(&to, place, index);
     }
     mn_node *n = mn_op_record(t, op, &x, 1, &y, 1);
     save_positions(t, n, place ? place : index, &to);

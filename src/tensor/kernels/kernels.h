@@ -133,7 +133,7 @@ typedef void (*mni_rrelu_fn)(int64_t n, const void *x, double low, double high, 
 
 /* ---- products ---- */
 
-/* c[m, n] <- a[m, k] b[k, n] + bias + what was in c when `accumulate`; k > 0. Strides [0] between
+/* c[m, n] <- a[m, k] b[k, n] + bias + what was in c when `accumulate`; none empty. Strides [0] between
  * rows, [1] between columns; bias (may be NULL) likewise. With taps > 1 a sum of so many products:
  * from one to the next a and b are step_a and step_b further on. A block that mni_gemm has turned and
  * cut: one thread. */
@@ -247,7 +247,7 @@ typedef struct mni_plain_table {
 
 extern const mni_plain_table mni_plain;
 
-/* Chosen at the first call; the one state there is. */
+/* Chosen at the first call. */
 extern _Atomic(const mni_kernel_table *) mni_chosen_kernels;
 const mni_kernel_table *mni_choose_kernels(void);
 
