@@ -156,7 +156,7 @@ static inline bool mni_is_float(mn_dtype d)
 }
 
 /* mn_dtype_size of a known dtype. */
-static inline int64_t mni_dtype_size(int dtype)
+static inline int64_t mni_dtype_size(mn_dtype dtype)
 {
     static const int8_t sizes[] = {
         [MN_F32] = 4, [MN_F64] = 8, [MN_I64] = 8, [MN_U8] = 1, [MN_BOOL] = 1};
@@ -165,7 +165,7 @@ static inline int64_t mni_dtype_size(int dtype)
 
 static inline int64_t mni_item_size(const mn_tensor *x)
 {
-    return mni_dtype_size(x->dtype);
+    return mni_dtype_size((mn_dtype)x->dtype);
 }
 
 /* mn_tensor_requires_grad and mn_tensor_same_shape, in places where they cost something. */
