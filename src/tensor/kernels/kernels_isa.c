@@ -3,7 +3,7 @@
  * set, and its table. Plain C that compilers vectorise; what is not contiguous takes the general
  * loop.
  */
-#include "tensor/kernels/isa.h"
+#include "tensor/kernels/vector.h"
 
 #include "tensor/kernels/functions.h"
 #include <string.h>
@@ -137,10 +137,40 @@ enum { SOFTMAX_BLOCK = 1024 };
 
 /* Short rows go through `e` many at a time, so that the loop over exp is long whatever the row. Each function
  * is compiled for adjacent elements, too. */
-#define SOFTMAX_FN(id, type)                                                                       \
+#define SOFTMAX_FN(id, type, bits)                                                                 \
+    typedef type vec_##id __attribute__((vector_size(VECTOR), aligned(sizeof(type)), may_alias));  \
+    typedef bits mask_##id __attribute__((vector_size(VECTOR)));                                   \
+                                                                                                   \
+    MNI_INLINE vec_##id larger_##id(vec_##id v, vec_##id than)                                     \
+    {                                                                                              \
+        const mask_##id larger = v > than;                                                         \
+        return (vec_##id)((larger & (mask_##id)v) | (~larger & (mask_##id)than));                  \
+    }                                                                                              \
+                                                                                                   \
+    /* Of adjacent numbers, at least a vector of them; the last ones overlap. */                   \
+    MNI_INLINE type near_max_##id(int64_t n, const type *x)                                        \
+    {                                                                                              \
+        enum { LANES = VECTOR / sizeof(type) };                                                    \
+        vec_##id most = *(const vec_##id *)(x + n - LANES), others = most;                         \
+        int64_t i = 0;                                                                             \
+        for (; i + 2 * LANES <= n; i += 2 * LANES) {                                               \
+            most = larger_##id(*(const vec_##id *)(x + i), most);                                  \
+            others = larger_##id(*(const vec_##id *)(x + i + LANES), others);                      \
+        }                                                                                          \
+        if (i + LANES <= n) most = larger_##id(*(const vec_##id *)(x + i), most);                  \
+        most = larger_##id(others, most);                                                          \
+        type part[LANES];                                                                          \
+        memcpy(part, &most, sizeof part);                                                          \
+        for (int half = LANES / 2; half > 0; half /= 2)                                            \
+            for (int j = 0; j < half; j++)                                                         \
+                part[j] = part[j + half] > part[j] ? part[j + half] : part[j];                     \
+        return part[0];                                                                            \
+    }                                                                                              \
+                                                                                                   \
     MNI_INLINE type row_max_##id(int64_t n, const type *x, int64_t s)                              \
     {                                                                                              \
         enum { CHAINS = 64 / sizeof(type) };                                                       \
+        if (s == 1 && n >= CHAINS) return near_max_##id(n, x);                                     \
         type part[CHAINS] = {x[0]};                                                                \
         int64_t i = 0;                                                                             \
         if (n < 2 * CHAINS) {                                                                      \
@@ -254,8 +284,8 @@ enum { SOFTMAX_BLOCK = 1024 };
 #define GY_TERM(k) gy[(k)*b]
 #define GY_Y_TERM(k) gy[(k)*b] * y[(k)*a]
 
-SOFTMAX_FN(F32, float)
-SOFTMAX_FN(F64, double)
+SOFTMAX_FN(F32, float, int32_t)
+SOFTMAX_FN(F64, double, int64_t)
 
 /* ---- the table ---- */
 
