@@ -145,7 +145,7 @@ static mn_tensor *grad_into(mn_node *n, int i, mn_tensor *x, bool *accumulate)
         const mni_output *o = &from->out[n->in[i].output];
         return mni_tape_tensor(t, (mn_dtype)o->dtype, o->ndim, o->shape);
     }
-    if (!(x->leaf && x->leaf->grad) && !mni_leaf_ensure_grad(t, x)) return NULL;
+    if (!mni_leaf_ensure_grad(t, x)) return NULL;
     mni_leaf_write(t->team, x->leaf);
     from->touched = t->pass->id;
     list_leaf(t->pass, from);

@@ -147,6 +147,15 @@ enum { SOFTMAX_BLOCK = 1024 };
         return (vec_##id)((larger & (mask_##id)v) | (~larger & (mask_##id)than));                  \
     }                                                                                              \
                                                                                                    \
+    /* Of n numbers, a power of two, which it overwrites. */                                       \
+    MNI_INLINE type fold_max_##id(const int n, type *part)                                         \
+    {                                                                                              \
+        for (int half = n / 2; half > 0; half /= 2)                                                \
+            for (int j = 0; j < half; j++)                                                         \
+                part[j] = part[j + half] > part[j] ? part[j + half] : part[j];                     \
+        return part[0];                                                                            \
+    }                                                                                              \
+                                                                                                   \
     /* Of adjacent numbers, at least a vector of them; the last ones overlap. */                   \
     MNI_INLINE type near_max_##id(int64_t n, const type *x)                                        \
     {                                                                                              \
@@ -161,10 +170,7 @@ enum { SOFTMAX_BLOCK = 1024 };
         most = larger_##id(others, most);                                                          \
         type part[LANES];                                                                          \
         memcpy(part, &most, sizeof part);                                                          \
-        for (int half = LANES / 2; half > 0; half /= 2)                                            \
-            for (int j = 0; j < half; j++)                                                         \
-                part[j] = part[j + half] > part[j] ? part[j + half] : part[j];                     \
-        return part[0];                                                                            \
+        return fold_max_##id(LANES, part);                                                         \
     }                                                                                              \
                                                                                                    \
     MNI_INLINE type row_max_##id(int64_t n, const type *x, int64_t s)                              \
@@ -182,10 +188,7 @@ enum { SOFTMAX_BLOCK = 1024 };
         for (int j = 0; j < CHAINS; j++)                                                           \
             part[j] = x[(i + j) * s] > part[j] ? x[(i + j) * s] : part[j];                         \
         for (; i < n; i++) part[0] = x[i * s] > part[0] ? x[i * s] : part[0];                      \
-        for (int half = CHAINS / 2; half > 0; half /= 2)                                           \
-            for (int j = 0; j < half; j++)                                                         \
-                part[j] = part[j + half] > part[j] ? part[j + half] : part[j];                     \
-        return part[0];                                                                            \
+        return fold_max_##id(CHAINS, part);                                                        \
     }                                                                                              \
                                                                                                    \
     MNI_INLINE void softmax_short_##id(int64_t rows, int64_t n, const type *x, int64_t rx,         \
